@@ -1,0 +1,102 @@
+# Two commands matter: `make run` and `make test`. Each does everything from nothing: it needs
+# Python 3.11 and the network once, no root, no Docker, no installed server.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format lock clean
+
+# Paths are relative to this folder, so that its own path may hold spaces.
+PYTHON ?=
+VENV := .venv
+STAMP := $(VENV)/.installed
+PY := $(VENV)/bin/python
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: $(STAMP) ## Make .venv with everything that the other commands need
+
+# The stamp is made last: after an interrupted or failed installation there is none.
+$(STAMP): requirements.txt requirements-dev.txt
+	@rm -f $(STAMP)
+	if ! $(PY) -c 'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+		python=
+		for candidate in $(if $(PYTHON),"$(PYTHON)",python3.11 python3 /usr/bin/python3.11); do
+			if "$$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+				python=$$candidate
+				break
+			fi
+		done
+		if [ -z "$$python" ]; then
+			echo "ThreadsAgent needs Python 3.11, and there is none$(if $(PYTHON), at $(PYTHON),)." >&2
+			echo "On Debian 12: apt-get install python3.11 python3.11-venv" >&2
+			echo "One in an unusual place: make PYTHON=/path/to/python3.11 ..." >&2
+			exit 1
+		fi
+		if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then
+			echo "This Python 3.11 ($$python) cannot make virtual environments." >&2
+			echo "On Debian 12: apt-get install python3.11-venv" >&2
+			exit 1
+		fi
+		echo "Making $(VENV) ..."
+		rm -rf $(VENV)
+		"$$python" -m venv $(VENV)
+	fi
+	echo "Installing the Python packages into $(VENV): about 2 minutes, the first time only ..."
+	$(PY) -m pip install --disable-pip-version-check --no-input --progress-bar off \
+		-r requirements-dev.txt | {
+		count=0
+		while IFS= read -r line; do
+			case $$line in
+			Collecting*)
+				count=$$((count + 1))
+				if [ $$((count % 25)) -eq 0 ]; then echo "  $$count packages fetched"; fi ;;
+			Installing\ collected*) echo "  $$count packages fetched, now installing them" ;;
+			esac
+		done
+	}
+	touch $(STAMP)
+
+run: setup ## Run the whole system until Ctrl-C (make run ARGS="--for 60")
+	@exec $(PY) -m threadsagent.run $(ARGS)
+
+test: setup ## Run all tests (make test ARGS="-k foo")
+	@exec $(PY) -m pytest $(ARGS)
+
+# manage.py needs settings to look at the code; nothing connects to these.
+lint: export SECRET_KEY := only-for-linting
+lint: export DATABASE_URL := postgres://nobody@127.0.0.1:9/nothing
+lint: export REDIS_URL := redis://127.0.0.1:9/0
+lint: export CELERY_BROKER_URL := redis://127.0.0.1:9/1
+lint: setup ## Check style, types, imports, migrations and the API schema
+	@set -x
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy .
+	$(VENV)/bin/lint-imports
+	$(PY) manage.py check
+	# The database it cannot ask about applied migrations is the one above, on purpose.
+	$(PY) -W 'ignore:Got an error checking a consistent migration history' \
+		manage.py makemigrations --check --dry-run
+	$(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+format: setup ## Format the code
+	@$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+# "+cpu" and the like name where a build came from; the plain version is what any index has.
+lock: setup ## Pin what requirements*.in ask for (make lock ARGS=--upgrade)
+	@for name in requirements requirements-dev; do
+		$(PY) -m piptools compile --quiet --strip-extras --no-emit-index-url \
+			--no-emit-find-links --no-emit-trusted-host --output-file=$$name.txt $(ARGS) $$name.in
+		sed -i 's/^\(torch==[^+ ]*\)+[a-z0-9.]*/\1/' $$name.txt
+	done
+
+clean: ## Remove .venv and .data: packages, databases, logs
+	@if [ -e .data/lock ] && ! flock --nonblock .data/lock true; then
+		echo "ThreadsAgent is running here: stop it first." >&2
+		exit 1
+	fi
+	rm -rf $(VENV) .data

@@ -1,0 +1,78 @@
+"""Rows for tests: each factory makes what it needs around it."""
+
+import factory
+from django.utils import timezone
+from factory.django import DjangoModelFactory
+
+from comments.models import Comment, Monitor
+from dmtrigger.models import Campaign, DirectMessage
+from intents.models import Band, IntentResult, Label, Review
+from threadsagent.models import User
+
+
+class UserFactory(DjangoModelFactory[User]):
+    class Meta:
+        model = User
+
+    username = factory.Sequence("user{}".format)
+
+
+class CommentFactory(DjangoModelFactory[Comment]):
+    class Meta:
+        model = Comment
+
+    source = "fake_platform"
+    external_id = factory.Sequence("c{}".format)
+    post_id = "post-1"
+    text = "Where can I buy this?"
+    author = "ada"
+    posted_at = factory.LazyFunction(timezone.now)
+
+
+class MonitorFactory(DjangoModelFactory[Monitor]):
+    class Meta:
+        model = Monitor
+
+    source = "fake_platform"
+    post_id = "post-1"
+
+
+class IntentResultFactory(DjangoModelFactory[IntentResult]):
+    class Meta:
+        model = IntentResult
+
+    comment = factory.SubFactory(CommentFactory)
+    label = Label.PURCHASE_INTENT
+    score = 85
+    confidence = 0.85
+    band = Band.IMMEDIATE_DM
+    model_version = "test"
+
+
+class ReviewFactory(DjangoModelFactory[Review]):
+    class Meta:
+        model = Review
+
+    intent = factory.SubFactory(IntentResultFactory)
+
+
+class CampaignFactory(DjangoModelFactory[Campaign]):
+    class Meta:
+        model = Campaign
+
+    name = factory.Sequence("campaign {}".format)
+    link = "https://shop.example/backpack"
+    template = "Hi {{ author }}: {{ link }}"
+
+
+class DirectMessageFactory(DjangoModelFactory[DirectMessage]):
+    class Meta:
+        model = DirectMessage
+
+    review = factory.SubFactory(ReviewFactory)
+    comment = factory.SelfAttribute("review.intent.comment")
+    campaign = factory.SubFactory(CampaignFactory)
+    sender = "fake_platform"
+    recipient = "ada"
+    text = "Hi ada"
+    next_attempt_at = factory.LazyFunction(timezone.now)

@@ -1,0 +1,24 @@
+"""The OpenAPI document and its page."""
+
+import pytest
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def staff(admin_client):
+    return admin_client
+
+
+def test_the_schema_has_the_specs_call_with_its_example(staff):
+    schema = staff.get("/api/schema", {"format": "json"}).json()
+    assert schema["openapi"].startswith("3.1")
+    body = schema["paths"]["/comments/process"]["post"]["requestBody"]["content"]
+    example = body["application/json"]["examples"]["ABatchOfOne"]["value"]
+    assert example["comments"][0]["text"] == "Love this product! Where can I buy it?"
+
+
+def test_the_documents_page_loads_nothing_from_elsewhere(staff):
+    html = staff.get("/api/docs/").content.decode()
+    assert "swagger-ui" in html
+    assert "https://" not in html

@@ -1,0 +1,61 @@
+import json
+import os
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+from knox.models import AuthToken
+
+from comments.models import Monitor
+from dmtrigger.models import Campaign
+from threadsagent.fake_platform.player import load_samples
+from threadsagent.models import User
+from threadsagent.roles import OPERATORS
+
+OPERATOR = "demo"
+INTEGRATION = "demo-integration"
+
+
+class Command(BaseCommand):
+    help = (
+        "Prepare what `make run` shows: an operator whose password is DEMO_OPERATOR_PASSWORD, a "
+        "campaign, a monitor for each sample post, and a token for the fake platform to hand in "
+        "comments with. Prints them as one line of JSON. Running it again changes the passwords "
+        "and nothing else."
+    )
+
+    @transaction.atomic
+    def handle(self, **_: Any) -> None:
+        password = os.environ.get("DEMO_OPERATOR_PASSWORD")
+        if not password:
+            raise CommandError("set DEMO_OPERATOR_PASSWORD")
+        _make_operator(password)
+        Campaign.objects.get_or_create(
+            name="Nordlicht launch",
+            defaults={"link": "https://shop.example/nordlicht", "auto_threshold": 90},
+        )
+        for post_id in sorted({sample.post_id for sample in load_samples()}):
+            Monitor.objects.get_or_create(source="fake_platform", post_id=post_id)
+        self.stdout.write(json.dumps({"operator": OPERATOR, "push_token": _push_token()}))
+
+
+def _make_operator(password: str) -> None:
+    operator, _created = User.objects.get_or_create(username=OPERATOR, defaults={"is_staff": True})
+    operator.set_password(password)
+    operator.save()
+    operator.groups.set(Group.objects.filter(name=OPERATORS))
+    extra = ("change_campaign", "add_campaign", "view_monitor", "view_taskresult")
+    operator.user_permissions.set(Permission.objects.filter(codename__in=extra))
+
+
+def _push_token() -> str:
+    """A fresh token; those of earlier runs end here."""
+    user, _created = User.objects.get_or_create(username=INTEGRATION)
+    user.set_unusable_password()
+    user.save()
+    user.user_permissions.set(Permission.objects.filter(codename="add_comment"))
+    AuthToken.objects.filter(user=user).delete()
+    _token, key = AuthToken.objects.create(user, expiry=timedelta(days=1))
+    return str(key)

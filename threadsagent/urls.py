@@ -1,0 +1,30 @@
+"""Every path of the web process."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.routers import SimpleRouter
+
+from comments.views import CommentViewSet
+from dmtrigger.views import CampaignViewSet, DirectMessageViewSet
+from intents.views import IntentResultViewSet, ReviewViewSet
+from threadsagent import health, metrics
+
+router = SimpleRouter(trailing_slash=False)
+router.register("comments", CommentViewSet)
+router.register("intents", IntentResultViewSet)
+router.register("reviews", ReviewViewSet)
+router.register("campaigns", CampaignViewSet)
+router.register("messages", DirectMessageViewSet)
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
+    path("", include(router.urls)),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("health", health.health, name="health"),
+    path("health/live", health.live, name="live"),
+    path("metrics", metrics.metrics, name="metrics"),
+]
