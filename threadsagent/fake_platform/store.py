@@ -1,0 +1,257 @@
+"""The fake platform's state, in SQLite: comments, and the ledger of messages to their authors."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple, TypedDict
+
+REPLY_WINDOW = timedelta(days=7)
+
+# A comment's sequence number is also its place in the paging: comments come in order of arrival,
+# whatever their timestamp says, so that a cursor never passes one by that arrives later.
+# AUTOINCREMENT keeps a number from being given out twice, even after a deletion.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS comments (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    post_id TEXT NOT NULL,
+    text TEXT NOT NULL,
+    author TEXT NOT NULL,
+    timestamp TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS comments_by_post ON comments (post_id, seq);
+CREATE TABLE IF NOT EXISTS messages (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    comment_id TEXT NOT NULL UNIQUE REFERENCES comments (id),
+    text TEXT NOT NULL,
+    received_at TEXT NOT NULL
+);
+"""
+
+# Every query on the ledger starts with this; the columns are the keys of Message.
+_LEDGER = """
+SELECT 'fake_message_' || messages.seq AS message_id, messages.comment_id, comments.post_id,
+       comments.author, comments.text AS comment_text, messages.text, messages.received_at
+FROM messages JOIN comments ON comments.id = messages.comment_id
+"""
+
+
+class Comment(TypedDict):
+    """A comment; ``timestamp`` is ISO 8601 in UTC with ``Z``."""
+
+    id: str
+    post_id: str
+    text: str
+    author: str
+    timestamp: str
+
+
+class Message(TypedDict):
+    """A delivered private message; ``received_at`` is ISO 8601 in UTC with ``Z``."""
+
+    message_id: str
+    comment_id: str
+    post_id: str
+    author: str
+    comment_text: str
+    text: str
+    received_at: str
+
+
+class PostCount(TypedDict):
+    """A post and how many comments it has."""
+
+    post_id: str
+    comments: int
+
+
+class CommentPage(NamedTuple):
+    """Some of a post's comments in order of arrival, and where to go on."""
+
+    comments: list[Comment]
+    last: int | None  # the sequence number of the last comment; None when there is none
+    more: bool
+
+
+class CommentExistsError(Exception):
+    """There is already a comment with this id."""
+
+
+class UnknownCommentError(Exception):
+    """No comment has this id."""
+
+
+class ReplyUsedError(Exception):
+    """The comment's one private reply was already sent."""
+
+
+class WindowClosedError(Exception):
+    """The comment is too old for a private reply."""
+
+
+def iso_utc(moment: datetime) -> str:
+    """An aware time as ISO 8601 in UTC with ``Z``: ``2026-03-01T08:30:00Z``."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class Store:
+    """Comments and messages in one SQLite file, or in memory with ``":memory:"``.
+
+    All methods may be called from any thread. A file keeps everything across restarts, ids
+    included: a later run goes on counting where the last one stopped.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Opens or makes the file. Raises sqlite3.Error when that is impossible."""
+        # One connection for all threads, because each connection to ":memory:" is its own
+        # database; the lock makes them take turns. Transactions are begun by hand, see _write.
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        # With a write-ahead log, NORMAL still survives the death of the process, and saves a
+        # disk flush for each comment.
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Closes the file. The store cannot be used any more."""
+        with self._lock:
+            self._db.close()
+
+    def add_comment(
+        self,
+        post_id: str,
+        text: str,
+        author: str,
+        *,
+        comment_id: str | None = None,
+        timestamp: datetime | None = None,
+    ) -> Comment:
+        """Adds a comment, by default with the next ``fake_<sequence>`` id and the current time.
+
+        Raises CommentExistsError when ``comment_id`` is taken.
+        """
+        with self._write() as db:
+            seq = _next_sequence(db)
+            comment = Comment(
+                id=f"fake_{seq}" if comment_id is None else comment_id,
+                post_id=post_id,
+                text=text,
+                author=author,
+                timestamp=iso_utc(timestamp or datetime.now(UTC)),
+            )
+            try:
+                db.execute(
+                    "INSERT INTO comments (seq, id, post_id, text, author, timestamp)"
+                    " VALUES (:seq, :id, :post_id, :text, :author, :timestamp)",
+                    {"seq": seq, **comment},
+                )
+            except sqlite3.IntegrityError as error:
+                raise CommentExistsError(comment["id"]) from error
+        return comment
+
+    def comments(self, post_id: str, after: int, limit: int) -> CommentPage:
+        """At most ``limit`` comments of a post that came after sequence number ``after``."""
+        rows = self._read(
+            "SELECT seq, id, post_id, text, author, timestamp FROM comments"
+            " WHERE post_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+            (post_id, after, limit + 1),
+        )
+        shown = rows[:limit]
+        comments = [
+            Comment(
+                id=row["id"],
+                post_id=row["post_id"],
+                text=row["text"],
+                author=row["author"],
+                timestamp=row["timestamp"],
+            )
+            for row in shown
+        ]
+        return CommentPage(comments, shown[-1]["seq"] if shown else None, len(rows) > limit)
+
+    def posts(self) -> list[PostCount]:
+        """The posts that have comments, in the order of their first one."""
+        rows = self._read(
+            "SELECT post_id, count(*) AS comments FROM comments GROUP BY post_id ORDER BY min(seq)"
+        )
+        return [PostCount(post_id=row["post_id"], comments=row["comments"]) for row in rows]
+
+    def deliver(self, comment_id: str, text: str) -> Message:
+        """Puts a private reply to a comment into the ledger: at most one per comment, ever.
+
+        Raises UnknownCommentError, ReplyUsedError, or WindowClosedError when the comment is more
+        than 7 days old. A used reply stays the answer after the window has closed.
+        """
+        now = datetime.now(UTC)
+        with self._write() as db:
+            found = db.execute("SELECT timestamp FROM comments WHERE id = ?", (comment_id,))
+            comment = found.fetchone()
+            if comment is None:
+                raise UnknownCommentError(comment_id)
+            try:
+                db.execute(
+                    "INSERT INTO messages (comment_id, text, received_at) VALUES (?, ?, ?)",
+                    (comment_id, text, iso_utc(now)),
+                )
+            except sqlite3.IntegrityError as error:
+                raise ReplyUsedError(comment_id) from error
+            # Raising takes the row back.
+            if now - datetime.fromisoformat(comment["timestamp"]) > REPLY_WINDOW:
+                raise WindowClosedError(comment_id)
+            row = db.execute(f"{_LEDGER} WHERE messages.comment_id = ?", (comment_id,)).fetchone()
+        return _message(row)
+
+    def messages(self, comment_id: str | None = None) -> list[Message]:
+        """The ledger, newest last: of one comment, or of all."""
+        if comment_id is None:
+            rows = self._read(f"{_LEDGER} ORDER BY messages.seq")
+        else:
+            rows = self._read(f"{_LEDGER} WHERE messages.comment_id = ?", (comment_id,))
+        return [_message(row) for row in rows]
+
+    def newest_messages(self, limit: int) -> list[Message]:
+        """The last ``limit`` messages of the ledger, newest first."""
+        rows = self._read(f"{_LEDGER} ORDER BY messages.seq DESC LIMIT ?", (limit,))
+        return [_message(row) for row in rows]
+
+    def _read(self, query: str, parameters: tuple[str | int, ...] = ()) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._db.execute(query, parameters).fetchall()
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that has the file for itself from the start; an exception undoes it."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            # The connection's own context manager commits, or rolls back on an exception.
+            with self._db:
+                yield self._db
+
+
+def _next_sequence(db: sqlite3.Connection) -> int:
+    """The first number never used whose ``fake_<number>`` nobody took by giving it as an id."""
+    counter = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'comments'").fetchone()
+    seq: int = (counter["seq"] if counter else 0) + 1
+    while db.execute("SELECT 1 FROM comments WHERE id = ?", (f"fake_{seq}",)).fetchone():
+        seq += 1
+    return seq
+
+
+def _message(row: sqlite3.Row) -> Message:
+    return Message(
+        message_id=row["message_id"],
+        comment_id=row["comment_id"],
+        post_id=row["post_id"],
+        author=row["author"],
+        comment_text=row["comment_text"],
+        text=row["text"],
+        received_at=row["received_at"],
+    )
