@@ -1,0 +1,19 @@
+"""Counters of the way in. Names are the spec's; labels are bounded (never a post or an author)."""
+
+from prometheus_client import Counter, Histogram
+
+ATTEMPTS = Counter("comment_processing_attempts_total", "Comments handed to ingestion")
+SUCCESS = Counter("comment_processing_success_total", "Comments stored or known already")
+STORED = Counter("comments_stored_total", "Comments that were new and are stored")
+DUPLICATES = Counter("comment_duplicates_detected_total", "Comments that were known already")
+ERRORS = Counter(
+    "comment_processing_errors_total",
+    "Comments refused (validation) and calls that failed (database, source)",
+    ["error_type"],
+)
+DURATION = Histogram(
+    "comment_processing_duration_seconds",
+    "Time of one ingest, from the parsed items to the commit",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+WAKE_UPS = Counter("wake_ups_total", "Wake-up messages to the broker", ["task", "outcome"])

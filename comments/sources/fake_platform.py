@@ -1,0 +1,26 @@
+"""Comments of the fake platform (`manage.py fake_platform`), read as Meta's Graph API is read."""
+
+from urllib.parse import quote
+
+import httpx
+from django.conf import settings
+
+from comments.sources import Page, SourceError
+
+PAGE_SIZE = 100
+TIMEOUT_SECONDS = 10.0
+
+
+def fetch_page(post_id: str, cursor: str | None) -> Page:
+    """One page of `GET /posts/{id}/comments`, from `cursor` on."""
+    url = f"{settings.FAKE_PLATFORM_URL}/posts/{quote(post_id, safe='')}/comments"
+    params = {"limit": str(PAGE_SIZE)} | ({"after": cursor} if cursor else {})
+    try:
+        response = httpx.get(url, params=params, timeout=TIMEOUT_SECONDS)
+        response.raise_for_status()
+        body = response.json()
+        paging = body["paging"]
+        after = paging.get("cursors", {}).get("after", cursor)
+        return Page(items=body["data"], cursor=after, has_next="next" in paging)
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SourceError(f"fake platform, post {post_id}: {error!r}") from error

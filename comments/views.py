@@ -1,0 +1,118 @@
+"""Comments over HTTP: hand them in, look at them."""
+
+import time
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ReadOnlyModelViewSet
+
+from comments.ingest import IngestReport, ingest
+from comments.models import Comment
+from comments.parsing import MAX_ID_LENGTH, FieldError, parse_text
+from comments.polling import process_post
+from comments.serializers import (
+    CommentSerializer,
+    ProcessRequestSerializer,
+    ProcessResponseSerializer,
+)
+from comments.sources import SourceError
+
+
+class SourceUnavailable(APIException):
+    """The platform that the post is on did not give its comments."""
+
+    status_code = status.HTTP_502_BAD_GATEWAY
+
+
+class CommentViewSet(ReadOnlyModelViewSet[Comment]):
+    """Stored comments, newest first."""
+
+    queryset = Comment.objects.all()
+    serializer_class = CommentSerializer
+    required_permissions = {
+        "list": "comments.view_comment",
+        "retrieve": "comments.view_comment",
+        "process": "comments.add_comment",
+    }
+
+    @extend_schema(
+        request=ProcessRequestSerializer,
+        responses={200: ProcessResponseSerializer, 400: ProcessResponseSerializer},
+        examples=[
+            OpenApiExample(
+                "a batch of one",
+                request_only=True,
+                value={
+                    "post_id": "post_12345",
+                    "comments": [
+                        {
+                            "id": "comment_001",
+                            "text": "Love this product! Where can I buy it?",
+                            "author": "user123",
+                            "timestamp": "2024-01-25T10:30:00Z",
+                        }
+                    ],
+                },
+            )
+        ],
+    )
+    @action(detail=False, methods=["post"])
+    def process(self, request: Request) -> Response:
+        """Store a batch of comments, or without `comments` fetch the post's from its source.
+
+        A 2xx means that what is counted as stored is committed and will be analysed. A comment
+        that cannot be stored is named in `errors` and costs the others nothing.
+        """
+        started = time.monotonic()
+        post_id, items = _read_batch(request)
+        if items is None:
+            report = _process_from_source(post_id)
+        else:
+            report = ingest(items, source=settings.COMMENT_SOURCE, post_id=post_id)
+        body = _answer(report) | {"processing_time_ms": round((time.monotonic() - started) * 1000)}
+        failed = body["status"] == "error"
+        return Response(body, status.HTTP_400_BAD_REQUEST if failed else status.HTTP_200_OK)
+
+
+def _read_batch(request: Request) -> tuple[str, list[Any] | None]:
+    if not isinstance(request.data, dict):
+        raise ValidationError("the body must be an object with post_id and comments")
+    try:
+        post_id = parse_text("post_id", request.data.get("post_id"), MAX_ID_LENGTH)
+    except FieldError as error:
+        raise ValidationError({error.field: str(error)}) from error
+    items = request.data.get("comments")
+    if items is not None and not isinstance(items, list):
+        raise ValidationError({"comments": "must be a list"})
+    return post_id, items
+
+
+def _process_from_source(post_id: str) -> IngestReport:
+    total = IngestReport()
+    try:
+        for report in process_post(post_id, settings.COMMENT_SOURCE):
+            total.add(report)
+    except SourceError as error:
+        raise SourceUnavailable(f"{error}; {total.stored} comments were stored") from error
+    return total
+
+
+def _answer(report: IngestReport) -> dict[str, Any]:
+    accepted = report.stored + report.duplicates
+    result = "success"
+    if report.errors:
+        result = "partial" if accepted else "error"
+    return {
+        "status": result,
+        "processed_count": accepted,
+        "queued_count": report.stored,
+        "stored_count": report.stored,
+        "duplicates_filtered": report.duplicates,
+        "errors": [error._asdict() for error in report.errors],
+    }

@@ -1,0 +1,136 @@
+"""Ingestion stores each comment once and says what became of it."""
+
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection
+
+from comments.ingest import IngestReport, ingest
+from comments.models import Comment
+from comments.parsing import ItemError
+from comments.signals import comments_stored
+
+
+def item(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": f"c{number:05}",
+        "text": f"comment {number}",
+        "author": "ada",
+        "timestamp": "2024-01-25T10:30:00Z",
+    } | changes
+
+
+def store(items: list[Any]) -> IngestReport:
+    return ingest(items, source="fake_platform", post_id="p1")
+
+
+@pytest.mark.django_db
+def test_a_new_comment_is_stored_with_all_its_fields():
+    store([item(1, text="price? 😍")])
+    comment = Comment.objects.get()
+    assert comment.source == "fake_platform"
+    assert comment.external_id == "c00001"
+    assert comment.post_id == "p1"
+    assert comment.text == "price? 😍"
+    assert comment.author == "ada"
+    assert comment.posted_at == datetime(2024, 1, 25, 10, 30, tzinfo=UTC)
+    assert comment.analyzed_at is None
+
+
+@pytest.mark.django_db
+def test_a_known_comment_is_counted_and_not_stored_again():
+    store([item(1), item(2)])
+    report = store([item(2), item(3)])
+    assert (report.received, report.stored, report.duplicates) == (2, 1, 1)
+    assert Comment.objects.count() == 3
+
+
+@pytest.mark.django_db
+def test_of_one_id_twice_in_a_batch_the_first_is_stored():
+    report = store([item(1, text="first"), item(1, text="second")])
+    assert (report.stored, report.duplicates) == (1, 1)
+    assert Comment.objects.get().text == "first"
+
+
+@pytest.mark.django_db
+def test_the_same_id_on_another_platform_is_another_comment():
+    store([item(1)])
+    report = ingest([item(1)], source="elsewhere", post_id="p1")
+    assert report.stored == 1
+
+
+@pytest.mark.django_db
+def test_a_bad_item_costs_only_itself():
+    report = store([item(1), item(2, text="a\x00b"), item(3, text="\ud800"), item(4)])
+    assert (report.stored, [error.index for error in report.errors]) == (2, [1, 2])
+
+
+@pytest.mark.django_db
+def test_ten_thousand_comments_in_one_call():
+    report = store([item(n) for n in range(10_000)])
+    assert report.stored == Comment.objects.count() == 10_000
+
+
+@pytest.mark.django_db
+def test_an_empty_batch_is_nothing():
+    assert store([]) == IngestReport()
+
+
+@pytest.mark.django_db
+def test_new_comments_are_announced_once_after_the_commit(django_capture_on_commit_callbacks):
+    heard = []
+
+    def hear(count: int, **_: Any) -> None:
+        heard.append(count)
+
+    comments_stored.connect(hear)
+    try:
+        with django_capture_on_commit_callbacks(execute=True):
+            store([item(1), item(2), item(2)])
+            store([item(1)])  # nothing new, nothing to announce
+            assert heard == []
+    finally:
+        comments_stored.disconnect(hear)
+    assert heard == [2]
+
+
+@pytest.mark.django_db
+def test_a_database_that_fails_stores_nothing_and_says_so():
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE comments_comment ADD CHECK (text <> 'poison')")
+    with pytest.raises(DatabaseError):
+        store([item(1), item(2, text="poison")])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_overlapping_writers_store_each_comment_once_and_count_it_once():
+    reports: list[IngestReport] = []
+    # every writer gets the same keys in another order, which would deadlock were they not sorted
+    batches = [[item((n * step) % 401) for n in range(401)] for step in (1, 7, 29, 113)]
+    start = threading.Barrier(len(batches))
+
+    def write(batch: list[Any]) -> None:
+        start.wait()
+        try:
+            reports.append(store(batch))
+        finally:
+            connection.close()
+
+    writers = [threading.Thread(target=write, args=(batch,)) for batch in batches]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert Comment.objects.count() == 401
+    assert sum(report.stored for report in reports) == 401
+    assert sum(report.duplicates for report in reports) == 3 * 401
+
+
+def test_adding_reports_goes_on_counting_the_places():
+    total = IngestReport()
+    for _ in range(2):
+        total.add(IngestReport(5, 3, 1, [ItemError(4, "c", "text", "bad")]))
+    assert (total.received, total.stored, total.duplicates) == (10, 6, 2)
+    assert [error.index for error in total.errors] == [4, 9]

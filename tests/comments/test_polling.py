@@ -1,0 +1,100 @@
+"""Watched posts are polled from where the last poll ended."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, transaction
+
+from comments.ingest import ingest
+from comments.models import Comment, Monitor
+from comments.polling import poll_monitors
+from tests.factories import MonitorFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def test_new_comments_of_a_watched_post_come_in(fake_platform):
+    monitor = MonitorFactory(post_id="p1")
+    for n in range(130):
+        fake_platform.store.add_comment("p1", text=f"price {n}?", author="ada")
+    assert poll_monitors() == 130
+    monitor.refresh_from_db()
+    assert (monitor.comments_processed, monitor.error_count) == (130, 0)
+    assert monitor.last_processed is not None
+
+
+def test_the_next_poll_reads_only_what_is_new(fake_platform):
+    MonitorFactory(post_id="p1")
+    fake_platform.store.add_comment("p1", text="price?", author="ada")
+    poll_monitors()
+    cursor = Monitor.objects.get().cursor
+    assert poll_monitors() == 0
+    assert Monitor.objects.get().cursor == cursor
+    fake_platform.store.add_comment("p1", text="link?", author="eve")
+    assert poll_monitors() == 1
+
+
+def test_a_post_that_is_not_watched_any_more_is_left_alone(fake_platform):
+    MonitorFactory(post_id="p1", is_active=False)
+    fake_platform.store.add_comment("p1", text="price?", author="ada")
+    assert poll_monitors() == 0
+
+
+def test_a_platform_that_is_away_is_noted_and_forgotten_when_it_is_back(fake_platform, settings):
+    monitor = MonitorFactory(post_id="p1")
+    fake_platform.store.add_comment("p1", text="price?", author="ada")
+    there, settings.FAKE_PLATFORM_URL = settings.FAKE_PLATFORM_URL, "http://127.0.0.1:9"
+    poll_monitors()
+    assert poll_monitors() == 0
+    monitor.refresh_from_db()
+    assert monitor.error_count == 2
+    assert "ConnectError" in monitor.last_error
+    settings.FAKE_PLATFORM_URL = there
+    assert poll_monitors() == 1
+    monitor.refresh_from_db()
+    assert (monitor.error_count, monitor.last_error) == (0, "")
+
+
+def test_a_monitor_that_fails_holds_up_no_other(fake_platform):
+    MonitorFactory(post_id="p1", cursor="broken", last_processed=None)
+    MonitorFactory(post_id="p2")
+    fake_platform.store.add_comment("p2", text="price?", author="ada")
+    assert poll_monitors() == 1
+
+
+def test_a_comment_that_cannot_be_stored_does_not_hold_up_those_behind_it(fake_platform):
+    MonitorFactory(post_id="p1")
+    fake_platform.store.add_comment("p1", text="x" * 20_000, author="ada")
+    fake_platform.store.add_comment("p1", text="price?", author="ada")
+    assert poll_monitors() == 1
+
+
+def test_what_was_pushed_before_is_not_stored_again(fake_platform):
+    comment = fake_platform.store.add_comment("p1", text="price?", author="ada")
+    ingest([comment], source="fake_platform", post_id="p1")
+    MonitorFactory(post_id="p1")
+    assert poll_monitors() == 0
+    assert Comment.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_post_that_another_worker_polls_is_left_to_it(fake_platform):
+    monitor = MonitorFactory(post_id="p1")
+    fake_platform.store.add_comment("p1", text="price?", author="ada")
+    with transaction.atomic():
+        Monitor.objects.select_for_update().get(pk=monitor.pk)
+        assert poll_as_another_worker() == 0
+    assert poll_monitors() == 1
+
+
+def poll_as_another_worker() -> int:
+    """Poll in a thread, which has a database connection of its own."""
+
+    def poll() -> int:
+        try:
+            return poll_monitors()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(poll).result()
