@@ -1,0 +1,53 @@
+"""The JSON of intents and reviews."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from comments.serializers import CommentSerializer
+from intents.models import IntentResult, Review
+
+
+class IntentResultSerializer(serializers.ModelSerializer[IntentResult]):
+    """What the model says of a comment."""
+
+    comment = CommentSerializer(read_only=True)
+
+    class Meta:
+        model = IntentResult
+        fields = (
+            "id",
+            "comment",
+            "label",
+            "score",
+            "confidence",
+            "band",
+            "model_version",
+            "created_at",
+        )
+
+
+class ReviewSerializer(serializers.ModelSerializer[Review]):
+    """A flagged intent and its decision."""
+
+    intent = IntentResultSerializer(read_only=True)
+    decided_by = serializers.CharField(source="decided_by.username", default=None, read_only=True)
+
+    class Meta:
+        model = Review
+        fields = (
+            "id",
+            "intent",
+            "status",
+            "flagged_at",
+            "decided_at",
+            "decided_by",
+            "decided_by_rule",
+            "note",
+        )
+
+
+class DecisionSerializer(serializers.Serializer[Any]):
+    """What may be said with a decision."""
+
+    note = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)

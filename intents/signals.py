@@ -1,0 +1,10 @@
+"""What the intents app tells the app above it, inside the transaction that made it true.
+
+A receiver's exception rolls the transaction back, so what follows from a decision is stored with
+the decision or not at all.
+"""
+
+from django.dispatch import Signal
+
+reviews_flagged = Signal()  # reviews: list[Review], pending, new
+review_approved = Signal()  # review: Review; a receiver raises CannotApprove to refuse

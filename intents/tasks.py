@@ -1,0 +1,30 @@
+"""Celery tasks of the analysis."""
+
+from typing import Any
+
+from celery import shared_task
+from django.conf import settings
+from django.db import OperationalError
+
+from comments.wakeup import wake
+from intents import analysis
+
+
+@shared_task(
+    name="analyze_comment_batch",
+    autoretry_for=(OperationalError,),  # the database was away; the rows still wait
+    max_retries=3,
+    retry_backoff=True,
+    ignore_result=False,
+)
+def analyze_comment_batch() -> dict[str, int]:
+    """Analyse one batch of what waits; a full batch wakes one more worker for the rest."""
+    analyzed = analysis.analyze_batch()
+    if analyzed == settings.ANALYZE_BATCH_SIZE:
+        wake(analyze_comment_batch)
+    return {"analyzed": analyzed}
+
+
+def wake_analysis(**_: Any) -> None:
+    """New comments are stored (a `comments_stored` receiver)."""
+    wake(analyze_comment_batch)

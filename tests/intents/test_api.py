@@ -1,0 +1,56 @@
+"""Intents and reviews over HTTP."""
+
+import pytest
+
+from tests.factories import CampaignFactory, IntentResultFactory, ReviewFactory
+
+
+@pytest.fixture
+def api(api_of):
+    return api_of("intents.view_intentresult", "intents.view_review", "intents.decide_review")
+
+
+def test_an_intent_comes_with_its_comment(api):
+    intent = IntentResultFactory(comment__text="price?")
+    body = api.get(f"/intents/{intent.pk}").json()
+    assert (body["score"], body["band"], body["comment"]["text"]) == (85, "immediate_dm", "price?")
+    assert api.get("/intents").json()["results"] == [body]
+
+
+def test_approving_over_the_api_is_the_same_decision_as_in_the_console(api):
+    CampaignFactory()
+    review = ReviewFactory()
+    answer = api.post(f"/reviews/{review.pk}/approve", {"note": "sure"}, format="json")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["status"], body["note"]) == ("approved", "sure")
+    assert body["decided_by"].startswith("user")
+    review.refresh_from_db()
+    assert review.message.state == "pending"
+    assert api.post(f"/reviews/{review.pk}/approve").json() == body
+
+
+def test_rejecting_what_is_approved_is_a_conflict(api):
+    CampaignFactory()
+    review = ReviewFactory()
+    api.post(f"/reviews/{review.pk}/approve")
+    answer = api.post(f"/reviews/{review.pk}/reject")
+    assert answer.status_code == 409
+    assert "approved already by" in answer.json()["detail"]
+
+
+def test_approving_without_a_campaign_says_what_to_do(api):
+    answer = api.post(f"/reviews/{ReviewFactory().pk}/approve")
+    assert answer.status_code == 409
+    assert "add one first" in answer.json()["detail"]
+
+
+def test_a_review_that_is_not_there_is_a_404(api):
+    assert api.post("/reviews/1/approve").status_code == 404
+
+
+def test_looking_does_not_mean_deciding(api_of):
+    review = ReviewFactory()
+    viewer = api_of("intents.view_review")
+    assert viewer.get(f"/reviews/{review.pk}").status_code == 200
+    assert viewer.post(f"/reviews/{review.pk}/approve").status_code == 403
