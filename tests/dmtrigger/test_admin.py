@@ -1,0 +1,180 @@
+"""The review console: what an operator sees, may do, and what becomes of it."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+
+from dmtrigger.models import DirectMessage
+from dmtrigger.outbox import deliver_next
+from intents.models import Review
+from intents.reviews import decide
+from tests.factories import (
+    CampaignFactory,
+    DirectMessageFactory,
+    IntentResultFactory,
+    MonitorFactory,
+    ReviewFactory,
+    UserFactory,
+)
+
+LIST = "/admin/intents/review/"
+
+
+def page_of(review: Review) -> str:
+    return f"{LIST}{review.pk}/change/"
+
+
+@pytest.fixture
+def console(client, operator):
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def campaign(db):
+    return CampaignFactory(name="Launch")
+
+
+def test_the_list_shows_what_is_pending_highest_score_first(console, operator):
+    low = ReviewFactory(intent__score=61, intent__comment__text="maybe later")
+    high = ReviewFactory(intent__score=95, intent__comment__text="how do I order?")
+    done = ReviewFactory(intent__comment__text="decided before")
+    decide(done.pk, Review.Status.REJECTED, user=operator)
+    page = console.get(LIST)
+    assert list(page.context["cl"].queryset) == [high, low]
+    everything = console.get(LIST, {"status": "all"})
+    assert done in everything.context["cl"].queryset
+
+
+def test_a_review_shows_the_comment_its_score_and_the_message(console, campaign):
+    review = ReviewFactory(
+        intent__score=87, intent__comment__text="price?", intent__comment__author="grace"
+    )
+    html = console.get(page_of(review)).content.decode()
+    for shown in ("price?", "grace", "87", "Hi grace: https://shop.example/backpack", "Launch"):
+        assert shown in html
+
+
+def test_what_strangers_wrote_is_escaped(console, campaign):
+    evil = "<script>alert(1)</script>"
+    review = ReviewFactory(intent__comment__text=evil, intent__comment__author=evil)
+    for page in (LIST, page_of(review)):
+        assert evil not in console.get(page).content.decode()
+
+
+def test_approving_on_the_page_is_recorded_with_who_and_sends_the_message(
+    console, campaign, operator
+):
+    review = ReviewFactory()
+    answer = console.post(page_of(review), {"_approve": "", "note": "clear"}, follow=True)
+    assert "Approved" in answer.content.decode()
+    review.refresh_from_db()
+    assert (review.status, review.decided_by, review.note) == ("approved", operator, "clear")
+    assert DirectMessage.objects.get().review == review
+    assert LogEntry.objects.get().get_change_message() == "Approved. clear"
+
+
+def test_rejecting_on_the_page_sends_nothing(console, campaign):
+    review = ReviewFactory()
+    console.post(page_of(review), {"_reject": "", "note": ""})
+    review.refresh_from_db()
+    assert review.status == "rejected"
+    assert not DirectMessage.objects.exists()
+
+
+def test_posting_neither_button_decides_nothing(console, campaign):
+    review = ReviewFactory()
+    console.post(page_of(review), {"note": "just saving"})
+    review.refresh_from_db()
+    assert review.status == "pending"
+
+
+def test_several_at_once(console, campaign):
+    reviews = ReviewFactory.create_batch(3)
+    ids = [review.pk for review in reviews[:2]]
+    answer = console.post(
+        LIST, {"action": "approve_selected", "_selected_action": ids}, follow=True
+    )
+    assert "Approved: 2" in answer.content.decode()
+    assert DirectMessage.objects.count() == 2
+    console.post(LIST, {"action": "reject_selected", "_selected_action": [reviews[2].pk]})
+    assert Review.objects.filter(status="rejected").count() == 1
+
+
+def test_without_a_campaign_the_page_says_what_to_do_and_offers_no_approval(console):
+    review = ReviewFactory()
+    html = console.get(page_of(review)).content.decode()
+    assert "add one first" in html
+    assert "_approve" not in html
+    answer = console.post(page_of(review), {"_approve": "", "note": ""}, follow=True)
+    assert "add one first" in answer.content.decode()
+    review.refresh_from_db()
+    assert review.status == "pending"
+
+
+def test_a_decided_review_shows_what_became_of_it_and_cannot_be_decided_again(
+    console, campaign, operator
+):
+    review = ReviewFactory()
+    decide(review.pk, Review.Status.APPROVED, user=operator)
+    html = console.get(page_of(review)).content.decode()
+    assert "Approved by <b>olga</b>" in html
+    assert "its history" in html
+    assert "_reject" not in html
+    assert console.post(page_of(review), {"_reject": "", "note": ""}).status_code == 403
+
+
+def test_looking_does_not_mean_deciding(client, campaign):
+    viewer = UserFactory(is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_review"))
+    client.force_login(viewer)
+    review = ReviewFactory()
+    assert "_approve" not in client.get(page_of(review)).content.decode()
+    assert client.post(page_of(review), {"_approve": "", "note": ""}).status_code == 403
+    client.post(LIST, {"action": "approve_selected", "_selected_action": [review.pk]})
+    review.refresh_from_db()
+    assert review.status == "pending"
+
+
+def test_an_admin_page_needs_a_login(client, db):
+    answer = client.get(LIST)
+    assert answer.status_code == 302
+    assert answer.url.startswith("/admin/login/")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "comments/comment",
+        "intents/intentresult",
+        "intents/review",
+        "dmtrigger/directmessage",
+        "dmtrigger/campaign",
+        "comments/monitor",
+        "threadsagent/user",
+        "django_celery_results/taskresult",
+    ],
+)
+def test_every_list_renders_in_a_few_queries(
+    admin_client, page, campaign, django_assert_max_num_queries
+):
+    for _ in range(5):
+        DirectMessageFactory(campaign=campaign)
+    MonitorFactory()
+    with django_assert_max_num_queries(10):
+        assert admin_client.get(f"/admin/{page}/").status_code == 200
+
+
+def test_a_message_shows_its_attempts_and_cannot_be_changed(admin_client, fake_platform):
+    message = DirectMessageFactory()
+    deliver_next()
+    answer = admin_client.get(f"/admin/dmtrigger/directmessage/{message.pk}/change/")
+    html = answer.content.decode()
+    assert "reply_used" in html  # the platform does not know this comment
+    assert 'name="_save"' not in html
+
+
+def test_an_analysed_comment_can_be_looked_at(admin_client):
+    intent = IntentResultFactory(comment__text="price?")
+    html = admin_client.get(f"/admin/intents/intentresult/{intent.pk}/change/").content.decode()
+    assert "price?" in html

@@ -1,0 +1,204 @@
+"""One message a comment, delivered once, whatever goes wrong between two commits."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from dmtrigger import outbox, tasks
+from dmtrigger.models import DirectMessage
+from dmtrigger.states import State
+from tests.factories import DirectMessageFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def message(fake_platform) -> DirectMessage:
+    """A message that waits, for a comment that the platform knows."""
+    return waiting_message(fake_platform)
+
+
+def waiting_message(fake_platform) -> DirectMessage:
+    comment = fake_platform.store.add_comment("p1", text="price?", author="ada")
+    return DirectMessageFactory(review__intent__comment__external_id=comment["id"])
+
+
+def break_next(fake_platform, **fault: Any) -> None:
+    httpx.post(f"{fake_platform.url}/faults", json={"times": 1} | fault).raise_for_status()
+
+
+def make_due(message: DirectMessage) -> None:
+    DirectMessage.objects.filter(pk=message.pk).update(next_attempt_at=timezone.now())
+
+
+def test_a_due_message_is_delivered_and_its_outcome_recorded(message, fake_platform):
+    outbox.deliver_next()
+    message.refresh_from_db()
+    [delivered] = fake_platform.store.messages()
+    assert message.state == State.SENT
+    assert message.platform_message_id == delivered["message_id"]
+    assert (message.sent_at is not None, message.next_attempt_at) == (True, None)
+    attempt = message.log.get()
+    assert (attempt.number, attempt.outcome) == (1, "sent")
+    assert attempt.finished_at >= attempt.started_at
+
+
+def test_a_sent_message_is_not_sent_again(message, fake_platform):
+    assert outbox.deliver_next() == message
+    assert outbox.deliver_next() is None
+    assert len(fake_platform.store.messages()) == 1
+
+
+def test_a_message_that_is_not_due_yet_waits(message):
+    DirectMessage.objects.update(next_attempt_at=timezone.now() + timedelta(minutes=1))
+    assert outbox.deliver_next() is None
+
+
+def test_a_second_message_for_a_comment_cannot_be_stored(message):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        DirectMessageFactory(comment=message.comment)
+
+
+def test_a_platform_that_is_away_is_tried_again_later(message, fake_platform, settings):
+    there, settings.FAKE_PLATFORM_URL = settings.FAKE_PLATFORM_URL, "http://127.0.0.1:9"
+    outbox.deliver_next()
+    message.refresh_from_db()
+    assert (message.state, message.attempts) == (State.PENDING, 1)
+    assert message.next_attempt_at > timezone.now()
+    assert "cannot be reached" in message.last_error
+    settings.FAKE_PLATFORM_URL = there
+    make_due(message)
+    outbox.deliver_next()
+    message.refresh_from_db()
+    assert (message.state, message.last_error) == (State.SENT, "")
+    assert [attempt.outcome for attempt in message.log.order_by("number")] == [
+        "not_delivered",
+        "sent",
+    ]
+
+
+def test_a_refused_message_has_failed_for_good(message, fake_platform):
+    error = {"status": 400, "code": 551, "error_subcode": 1545041, "message": "unavailable"}
+    break_next(fake_platform, error=error)
+    outbox.deliver_next()
+    message.refresh_from_db()
+    assert (message.state, message.next_attempt_at) == (State.FAILED, None)
+    assert "551/1545041: unavailable" in message.last_error
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_lost_answer_is_asked_about_and_the_buyer_gets_one_message(
+    message, fake_platform, delivered
+):
+    break_next(fake_platform, drop_connection=True, after_delivery=delivered)
+    outbox.deliver_next()
+    message.refresh_from_db()
+    assert message.state == State.UNKNOWN
+    make_due(message)
+    outbox.deliver_next()
+    message.refresh_from_db()
+    assert message.state == State.SENT
+    assert len(fake_platform.store.messages()) == 1
+
+
+def test_two_lost_answers_are_left_to_a_person(message, fake_platform):
+    break_next(fake_platform, times=2, drop_connection=True)
+    outbox.deliver_next()
+    make_due(message)
+    outbox.deliver_next()
+    message.refresh_from_db()
+    assert (message.state, message.next_attempt_at) == (State.UNKNOWN, None)
+
+
+class WorkerKilled(BaseException):
+    """As if the process had ended at this line."""
+
+
+def die(*_: Any, **__: Any) -> None:
+    raise WorkerKilled
+
+
+def long_ago(message: DirectMessage) -> None:
+    DirectMessage.objects.filter(pk=message.pk).update(
+        claimed_at=timezone.now() - outbox.STUCK_AFTER - timedelta(seconds=1)
+    )
+
+
+@pytest.mark.parametrize("killed_before", ["get_sender", "_record"])
+def test_a_worker_killed_around_the_sending_costs_no_message_and_doubles_none(
+    message, fake_platform, monkeypatch, killed_before
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, killed_before, die)
+        with pytest.raises(WorkerKilled):
+            outbox.deliver_next()
+    assert outbox.rescue_stuck() == 0  # it may still be at it
+    long_ago(message)
+    assert outbox.rescue_stuck() == 1
+    message.refresh_from_db()
+    assert message.state == State.UNKNOWN
+    make_due(message)
+    outbox.deliver_next()
+    message.refresh_from_db()
+    assert message.state == State.SENT
+    assert len(fake_platform.store.messages()) == 1
+
+
+def test_a_slow_worker_that_was_given_up_still_reports_what_it_did(message, fake_platform):
+    claimed = outbox._claim()
+    assert claimed is not None
+    long_ago(message)
+    outbox.rescue_stuck()
+    outbox._record(claimed[1], outbox.Outcome(outbox.Kind.SENT, message_id="m1"))
+    message.refresh_from_db()
+    assert (message.state, message.platform_message_id) == (State.SENT, "m1")
+
+
+def test_a_late_report_does_not_undo_what_a_later_attempt_found(message, fake_platform):
+    claimed = outbox._claim()
+    assert claimed is not None
+    long_ago(message)
+    outbox.rescue_stuck()
+    make_due(message)
+    outbox.deliver_next()
+    outbox._record(claimed[1], outbox.Outcome(outbox.Kind.UNKNOWN, "late"))
+    message.refresh_from_db()
+    assert message.state == State.SENT
+
+
+@pytest.mark.django_db(transaction=True)
+def test_several_workers_deliver_each_message_once(fake_platform):
+    for _ in range(20):
+        waiting_message(fake_platform)
+
+    def work() -> int:
+        try:
+            return tasks.deliver_direct_messages()["attempted"]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        attempted = [pool.submit(work) for _ in range(4)]
+    assert sum(task.result() for task in attempted) == 20
+    assert set(DirectMessage.objects.values_list("state", "attempts")) == {(State.SENT, 1)}
+    assert len(fake_platform.store.messages()) == 20
+
+
+def test_messages_are_counted_by_state(message):
+    assert outbox.count_by_state() == {state: int(state == "pending") for state in State.values}
+
+
+def test_a_task_stops_after_its_share_and_wakes_the_next(fake_platform, monkeypatch):
+    woken = []
+    monkeypatch.setattr(tasks, "MESSAGES_A_TASK", 2)
+    monkeypatch.setattr(tasks, "wake", lambda task: woken.append(task.name))
+    for _ in range(3):
+        waiting_message(fake_platform)
+    assert tasks.deliver_direct_messages() == {"attempted": 2}
+    assert woken == ["deliver_direct_messages"]
+    assert tasks.deliver_direct_messages() == {"attempted": 1}

@@ -1,0 +1,129 @@
+"""From a flagged intent, or an approval, to the message in the outbox."""
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from dmtrigger import outbox, triggers
+from dmtrigger.campaigns import campaign_for, draft
+from dmtrigger.models import DEFAULT_TEMPLATE, Campaign, DirectMessage
+from intents.models import Review
+from intents.reviews import CannotApprove, decide, flag
+from tests.factories import (
+    CampaignFactory,
+    CommentFactory,
+    IntentResultFactory,
+    ReviewFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def approve(review: Review) -> None:
+    decide(review.pk, Review.Status.APPROVED, user=UserFactory())
+
+
+def test_an_approval_puts_the_rendered_message_into_the_outbox():
+    campaign = CampaignFactory(template="Hi {{ author }}, see {{ link }}")
+    review = ReviewFactory(intent__comment__author="grace")
+    approve(review)
+    message = DirectMessage.objects.get()
+    assert (message.review, message.campaign, message.recipient) == (review, campaign, "grace")
+    assert message.comment == review.intent.comment
+    assert message.text == "Hi grace, see https://shop.example/backpack"
+    assert message.state == "pending"
+
+
+def test_an_approval_wakes_the_delivery(monkeypatch, django_capture_on_commit_callbacks):
+    woken = []
+    monkeypatch.setattr(triggers, "wake", lambda task: woken.append(task.name))
+    CampaignFactory()
+    with django_capture_on_commit_callbacks(execute=True):
+        approve(ReviewFactory())
+    assert woken == ["deliver_direct_messages"]
+
+
+def test_approving_twice_makes_one_message():
+    CampaignFactory()
+    review = ReviewFactory()
+    approve(review)
+    approve(review)
+    assert DirectMessage.objects.count() == 1
+
+
+def test_a_rejection_makes_none():
+    CampaignFactory()
+    decide(ReviewFactory().pk, Review.Status.REJECTED, user=UserFactory())
+    assert not DirectMessage.objects.exists()
+
+
+def test_a_message_that_cannot_be_stored_takes_the_approval_back(monkeypatch):
+    CampaignFactory()
+    review = ReviewFactory()
+    monkeypatch.setattr(outbox, "enqueue", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        approve(review)
+    review.refresh_from_db()
+    assert review.status == Review.Status.PENDING
+
+
+@pytest.mark.parametrize(("score", "approved"), [(90, True), (89, False)])
+def test_a_campaign_approves_by_itself_from_its_threshold_on(score, approved):
+    campaign = CampaignFactory(auto_threshold=90)
+    flag([IntentResultFactory(score=score)])
+    review = Review.objects.get()
+    assert (review.status == Review.Status.APPROVED) is approved
+    assert DirectMessage.objects.exists() is approved
+    rule = f"campaign {campaign}: score 90 from 90 on" if approved else ""
+    assert (review.decided_by_rule, review.decided_by) == (rule, None)
+
+
+def test_without_a_threshold_everything_waits_for_an_operator():
+    CampaignFactory(auto_threshold=None)
+    flag([IntentResultFactory(score=100)])
+    assert Review.objects.get().status == Review.Status.PENDING
+
+
+def test_a_message_that_does_not_render_is_left_to_an_operator_and_stops_nobody_else():
+    CampaignFactory(auto_threshold=0, post_id="bad", template="{{ price }}")
+    CampaignFactory(auto_threshold=0, post_id="good")
+    flag([IntentResultFactory(comment__post_id=post_id) for post_id in ("bad", "good")])
+    statuses = dict(Review.objects.values_list("intent__comment__post_id", "status"))
+    assert statuses == {"bad": "pending", "good": "approved"}
+
+
+def test_a_campaign_for_the_post_comes_before_one_for_all_posts():
+    everywhere = CampaignFactory()
+    here = CampaignFactory(post_id="p1")
+    CampaignFactory(post_id="p1", is_active=False)
+    assert campaign_for(CommentFactory(post_id="p1")) == here
+    assert campaign_for(CommentFactory(post_id="p2")) == everywhere
+
+
+def test_of_two_campaigns_for_a_post_the_older_answers():
+    older, _newer = CampaignFactory.create_batch(2)
+    assert campaign_for(CommentFactory()) == older
+
+
+def test_a_draft_says_what_is_missing():
+    with pytest.raises(CannotApprove, match="no active campaign is for post p1"):
+        draft(CommentFactory(post_id="p1"))
+    CampaignFactory(template="{{ price }}")
+    with pytest.raises(CannotApprove, match="'price' is undefined"):
+        draft(CommentFactory())
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [({"template": "{{ price }}"}, "template"), ({"auto_threshold": 101}, "auto_threshold")],
+)
+def test_a_campaign_that_could_not_work_is_not_saved(fields, field):
+    campaign = Campaign(name="c", link="https://shop.example", **fields)
+    with pytest.raises(ValidationError) as error:
+        campaign.full_clean()
+    assert list(error.value.message_dict) == [field]
+
+
+def test_the_default_template_works_and_says_that_it_is_automated():
+    Campaign(name="c", link="https://shop.example").full_clean()
+    assert "automated" in DEFAULT_TEMPLATE
