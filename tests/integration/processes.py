@@ -1,0 +1,75 @@
+"""Start the system's own processes for a test, on the test's database."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+import httpx
+from django.db import connection
+
+ROOT = Path(__file__).parents[2]
+Found = TypeVar("Found")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def database_url() -> str:
+    """The URL of the database that the running test uses."""
+    s = connection.settings_dict
+    user, password = quote(s["USER"], safe=""), quote(s["PASSWORD"], safe="")
+    return f"postgres://{user}:{password}@{s['HOST']}:{s['PORT']}/{s['NAME']}"
+
+
+@contextmanager
+def process(log: Path, *command: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Python module with arguments from the project's folder; its output goes to `log`."""
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env=os.environ | env,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that a test can kill it with all its children
+        )
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(20)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def eventually(
+    look: Callable[[], Found | None], what: str, seconds: float = 60, log: Path | None = None
+) -> Found:
+    """What `look` finds, as soon as it finds something; an error that shows the log otherwise."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(0.1)
+    tail = log.read_text(errors="replace")[-4000:] if log else ""
+    raise AssertionError(f"not within {seconds:.0f} s: {what}\n{tail}")
+
+
+def answers(url: str) -> bool:
+    """Whether something answers there with a success."""
+    try:
+        return httpx.get(url, timeout=2).is_success
+    except httpx.TransportError:
+        return False

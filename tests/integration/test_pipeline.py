@@ -1,0 +1,147 @@
+"""One comment's whole way, through the real processes: HTTP, PostgreSQL, RabbitMQ, Celery."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.utils import timezone
+from knox.models import AuthToken
+
+from comments.models import Comment
+from dmtrigger import outbox
+from dmtrigger.models import DirectMessage
+from intents.models import Review
+from tests.factories import CampaignFactory, CommentFactory, UserFactory
+from tests.integration.processes import answers, database_url, eventually, free_port, process
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+
+@dataclass
+class System:
+    """Clients of the running system, and where its logs are."""
+
+    web: httpx.Client  # as a superuser
+    platform: httpx.Client
+    logs: Path
+    env: dict[str, str]
+
+    def comment(self, post_id: str, text: str) -> dict[str, Any]:
+        """Someone comments on the platform."""
+        answer = self.platform.post(
+            f"/posts/{post_id}/comments", json={"text": text, "author": "ada"}
+        )
+        return answer.raise_for_status().json()  # type: ignore[no-any-return]
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """The messages that the platform has delivered."""
+        return self.platform.get("/messages").json()["data"]  # type: ignore[no-any-return]
+
+    def worker(self, name: str) -> Any:
+        """A Celery worker for all queues."""
+        return process(
+            self.logs / f"{name}.log",
+            *("celery", "-A", "threadsagent", "worker", "-Q", "analyze,default,send"),
+            *("-c", "1", "-n", f"{name}@%h", "--without-mingle", "--without-gossip"),
+            **self.env,
+        )
+
+
+@pytest.fixture
+def system(tmp_path, rabbitmq_url, transactional_db) -> Iterator[System]:
+    """Web process and fake platform on this test's database, with RabbitMQ; no worker yet."""
+    web, platform = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    env = {
+        "DATABASE_URL": database_url(),
+        "CELERY_BROKER_URL": rabbitmq_url,
+        "FAKE_PLATFORM_URL": platform,
+        "WEB_CONCURRENCY": "1",
+    }
+    _token, key = AuthToken.objects.create(UserFactory(username="root", is_superuser=True))
+    with ExitStack() as stack:
+        start, port = stack.enter_context, platform.rpartition(":")[2]
+        start(process(tmp_path / "fake.log", "manage", "fake_platform", "--port", port, **env))
+        bind = web.removeprefix("http://")
+        gunicorn = ("gunicorn", "threadsagent.wsgi", "-c", "threadsagent/gunicorn.py", "-b", bind)
+        start(process(tmp_path / "web.log", *gunicorn, **env))
+        eventually(lambda: answers(f"{web}/health/live"), "web", log=tmp_path / "web.log")
+        eventually(lambda: answers(f"{platform}/health"), "fake platform")
+        headers = {"Authorization": f"Token {key}"}
+        yield System(
+            web=start(httpx.Client(base_url=web, headers=headers, timeout=30)),
+            platform=start(httpx.Client(base_url=platform)),
+            logs=tmp_path,
+            env=env,
+        )
+
+
+def beat(system: System) -> Any:
+    schedule = str(system.logs / "schedule")
+    return process(
+        system.logs / "beat.log",
+        *("celery", "-A", "threadsagent", "beat", "--schedule", schedule),
+        **system.env | {"SWEEP_SECONDS": "1", "POLL_SECONDS": "600"},
+    )
+
+
+def test_a_comment_becomes_a_reviewed_intent_and_one_message(system):
+    CampaignFactory(template="Hi {{ author }}: {{ link }}")
+    assert system.web.get("/health").json()["status"] == "ok"
+    buyer = system.comment("p/1", "Where can I buy this? How much is shipping?")
+    system.comment("p/1", "Bought it last week, love it so much!")
+
+    answer = system.web.post("/comments/process", json={"post_id": "p/1"})
+    assert answer.json()["stored_count"] == 2
+
+    with system.worker("first"):
+        log = system.logs / "first.log"
+        review = eventually(lambda: Review.objects.first(), "a review", log=log)
+        assert review.intent.comment.external_id == buyer["id"]
+        assert not Comment.objects.filter(analyzed_at=None).exists()
+
+        for _ in range(2):  # a nervous operator
+            answer = system.web.post(f"/reviews/{review.pk}/approve")
+            assert answer.json()["status"] == "approved"
+
+        [message] = eventually(system.ledger, "a message in the platform's ledger", log=log)
+        assert message["comment_id"] == buyer["id"]
+        assert message["text"] == "Hi ada: https://shop.example/backpack"
+        eventually(lambda: DirectMessage.objects.filter(state="sent").first(), "sent", log=log)
+    assert DirectMessage.objects.get().platform_message_id == message["message_id"]
+    assert len(system.ledger()) == 1
+
+
+def test_what_a_killed_worker_was_at_is_done_by_the_next(system):
+    CampaignFactory(auto_threshold=60)
+    fault = {"times": 1, "hang_seconds": 60, "after_delivery": True}
+    system.platform.post("/faults", json=fault).raise_for_status()
+    system.comment("p1", "Where can I buy this? How much is shipping?")
+    with system.worker("killed") as worker:
+        system.web.post("/comments/process", json={"post_id": "p1"})
+        eventually(system.ledger, "delivery", log=system.logs / "killed.log")
+        os.killpg(worker.pid, signal.SIGKILL)  # the answer is still to come
+    message = DirectMessage.objects.get()
+    assert message.state == "sending"
+    # time passes
+    DirectMessage.objects.update(claimed_at=timezone.now() - outbox.STUCK_AFTER)
+    assert outbox.rescue_stuck() == 1
+    DirectMessage.objects.update(next_attempt_at=timezone.now())
+    with system.worker("next"), beat(system):
+        log = system.logs / "next.log"
+        eventually(lambda: DirectMessage.objects.filter(state="sent").first(), "sent", log=log)
+    assert len(system.ledger()) == 1
+
+
+def test_comments_that_no_message_told_of_are_found_by_the_sweep(system):
+    CommentFactory.create_batch(3)
+    with system.worker("sweeper"), beat(system):
+        log = system.logs / "sweeper.log"
+        eventually(
+            lambda: not Comment.objects.filter(analyzed_at=None).exists(), "analysed", log=log
+        )
