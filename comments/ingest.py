@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -35,7 +35,7 @@ class IngestReport:
 
     def add(self, other: "IngestReport") -> None:
         """Add a later batch's numbers; its errors' indexes go on from where this one ended."""
-        self.errors += [e._replace(index=e.index + self.received) for e in other.errors]
+        self.errors += [replace(e, index=e.index + self.received) for e in other.errors]
         self.received += other.received
         self.stored += other.stored
         self.duplicates += other.duplicates
@@ -62,7 +62,10 @@ def ingest(items: Sequence[Any], *, source: str, post_id: str | None = None) -> 
     metrics.DUPLICATES.inc(report.duplicates)
     metrics.ERRORS.labels("validation").inc(len(errors))
     if errors:
-        logger.warning("comments refused", extra={"refused": len(errors), "first": errors[:3]})
+        logger.warning(
+            "comments refused",
+            extra={"refused": len(errors), "first": [asdict(error) for error in errors[:3]]},
+        )
     return report
 
 

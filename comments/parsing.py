@@ -1,6 +1,7 @@
 """What a comment must look like to come in, and what is said of one that does not."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -20,7 +21,8 @@ class NewComment(NamedTuple):
     posted_at: datetime  # aware, UTC
 
 
-class ItemError(NamedTuple):
+@dataclass(frozen=True)
+class ItemError:
     """Why one item of a batch was refused; `index` counts from 0, `id` is None if unusable."""
 
     index: int

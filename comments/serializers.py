@@ -64,4 +64,4 @@ class ProcessResponseSerializer(serializers.Serializer[Any]):
     stored_count = serializers.IntegerField(help_text="that were new")
     duplicates_filtered = serializers.IntegerField(help_text="that were known already")
     processing_time_ms = serializers.IntegerField()
-    errors = ItemErrorSerializer(many=True)
+    errors = ItemErrorSerializer(many=True)  # type: ignore[assignment]  # hides a property on purpose

@@ -1,6 +1,7 @@
 """Comments over HTTP: hand them in, look at them."""
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
@@ -114,5 +115,5 @@ def _answer(report: IngestReport) -> dict[str, Any]:
         "queued_count": report.stored,
         "stored_count": report.stored,
         "duplicates_filtered": report.duplicates,
-        "errors": [error._asdict() for error in report.errors],
+        "errors": [asdict(error) for error in report.errors],
     }

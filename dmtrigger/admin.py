@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import LogEntry
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path
 from django.utils.text import Truncator
+from django.views.decorators.http import require_POST
 
 from comments.admin import ReadOnlyAdmin
 from dmtrigger.campaigns import draft
@@ -16,7 +19,18 @@ from dmtrigger.models import Campaign, DeliveryAttempt, DirectMessage
 from intents.models import Review
 from intents.reviews import AlreadyDecided, CannotApprove, decide
 
-BUTTONS = {"_approve": Review.Status.APPROVED, "_reject": Review.Status.REJECTED}
+
+class DecisionForm(forms.Form):
+    """What an operator says of a review."""
+
+    decision = forms.ChoiceField(
+        choices=[(Review.Status.APPROVED, "Approve"), (Review.Status.REJECTED, "Reject")]
+    )
+    note = forms.CharField(
+        max_length=2000,
+        required=False,
+        widget=forms.Textarea({"rows": 2, "class": "vLargeTextField"}),
+    )
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -58,7 +72,6 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
     ordering = ("-intent__score", "pk")
     show_full_result_count = False
     actions = ("approve_selected", "reject_selected")
-    fields = ("note",)
     change_form_template = "admin/intents/review/decide.html"
 
     # --- rights ---
@@ -70,8 +83,7 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Review | None = None) -> bool:
-        may = request.user.has_perm("intents.decide_review")
-        return may and (obj is None or obj.status == Review.Status.PENDING)
+        return False  # a review is looked at, and decided below; it is not edited
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("intents.decide_review")
@@ -86,21 +98,23 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
     def reject_selected(self, request: HttpRequest, queryset: QuerySet[Review]) -> None:
         self._decide_all(request, queryset, Review.Status.REJECTED)
 
-    def save_model(self, request: HttpRequest, obj: Review, form: Any, change: bool) -> None:
-        """Nothing: `intents.reviews` is the only writer; `response_change` calls it."""
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_POST(self.decide_view))
+        return [path("<int:pk>/decide/", view, name="intents_review_decide"), *super().get_urls()]
 
-    def construct_change_message(self, *_: Any, **__: Any) -> list[str]:
-        """Nothing: Django would log the note before the decision is known."""
-        return []
-
-    def log_change(self, request: HttpRequest, obj: Review, message: Any) -> LogEntry | None:
-        return super().log_change(request, obj, message) if message else None
-
-    def response_change(self, request: HttpRequest, obj: Review) -> HttpResponse:
-        for button, decision in BUTTONS.items():
-            if button in request.POST and self._decide(request, obj, decision, note=obj.note):
-                messages.success(request, f"{decision.label}: {obj.intent.comment}")
-        return HttpResponseRedirect(reverse("admin:intents_review_changelist"))
+    def decide_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What the buttons of a review's page post to."""
+        if not self.has_decide_permission(request):
+            raise PermissionDenied
+        review = get_object_or_404(Review, pk=pk)
+        form = DecisionForm(request.POST)
+        if not form.is_valid():
+            messages.error(request, f"Nothing was decided. {form.errors.as_text()}")
+            return redirect("admin:intents_review_change", pk)
+        decision = Review.Status(form.cleaned_data["decision"])
+        if self._decide(request, review, decision, note=form.cleaned_data["note"]):
+            messages.success(request, f"{decision.label}: {review.intent.comment}")
+        return redirect("admin:intents_review_changelist")
 
     def _decide_all(
         self, request: HttpRequest, queryset: QuerySet[Review], decision: Review.Status
@@ -112,7 +126,7 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         self, request: HttpRequest, review: Review, decision: Review.Status, note: str = ""
     ) -> bool:
         try:
-            decide(review.pk, decision, user=request.user, note=note)
+            decide(review.pk, decision, user_id=request.user.pk, note=note)
         except (AlreadyDecided, CannotApprove) as problem:
             messages.error(request, f"{review.intent.comment}: {problem}")
             return False
@@ -121,19 +135,27 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
 
     # --- what is shown ---
 
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *, obj: Review, **kwargs: Any
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Add the message: what would go out, or what became of it."""
-        context["review"] = obj
-        if obj.status == Review.Status.PENDING:
-            try:
-                context["draft"] = draft(obj.intent.comment)
-            except CannotApprove as problem:
-                context["no_draft"] = str(problem)
-        else:
-            context["message"] = DirectMessage.objects.filter(review=obj).first()
-        return super().render_change_form(request, context, obj=obj, **kwargs)
+        review = self.get_object(request, object_id)
+        context = (extra_context or {}) | (self._about(request, review) if review else {})
+        return super().change_view(request, object_id, form_url, context)
+
+    def _about(self, request: HttpRequest, review: Review) -> dict[str, Any]:
+        if review.status != Review.Status.PENDING:
+            message = DirectMessage.objects.filter(review=review).first()
+            return {"review": review, "message": message}
+        form = DecisionForm() if self.has_decide_permission(request) else None
+        try:
+            return {"review": review, "form": form, "draft": draft(review.intent.comment)}
+        except CannotApprove as problem:
+            return {"review": review, "form": form, "no_draft": str(problem)}
 
     @admin.display(description="comment", ordering="intent__comment__text")
     def short_text(self, review: Review) -> str:

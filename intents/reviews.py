@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
 
@@ -40,7 +39,7 @@ def decide(
     review_id: int,
     status: Review.Status,
     *,
-    user: AbstractBaseUser | None = None,
+    user_id: int | None = None,
     rule: str = "",
     note: str = "",
 ) -> Review:
@@ -58,7 +57,7 @@ def decide(
             raise AlreadyDecided(review)
         review.status = status
         review.decided_at = timezone.now()
-        review.decided_by = user
+        review.decided_by_id = user_id
         review.decided_by_rule = rule
         review.note = note
         review.save()

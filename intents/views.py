@@ -65,7 +65,9 @@ class ReviewViewSet(ReadOnlyModelViewSet[Review]):
         said.is_valid(raise_exception=True)
         review = self.get_object()
         try:
-            reviews.decide(review.pk, decision, user=request.user, note=said.validated_data["note"])
+            reviews.decide(
+                review.pk, decision, user_id=request.user.pk, note=said.validated_data["note"]
+            )
         except (reviews.AlreadyDecided, reviews.CannotApprove) as error:
             raise Conflict(str(error)) from error
         return Response(ReviewSerializer(self.get_object()).data)

@@ -37,8 +37,9 @@ def no_broker(monkeypatch):
 
 
 def _forget_pools() -> None:
-    current_app._pool = None
-    current_app.amqp._producer_pool = None
+    monkeypatch_pools = {"_pool": current_app, "_producer_pool": current_app.amqp}
+    for name, owner in monkeypatch_pools.items():
+        setattr(owner, name, None)
 
 
 @pytest.mark.django_db(transaction=True)

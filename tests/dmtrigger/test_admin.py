@@ -24,6 +24,11 @@ def page_of(review: Review) -> str:
     return f"{LIST}{review.pk}/change/"
 
 
+def buttons_of(review: Review) -> str:
+    """Where the page's buttons post to."""
+    return f"{LIST}{review.pk}/decide/"
+
+
 @pytest.fixture
 def console(client, operator):
     client.force_login(operator)
@@ -39,7 +44,7 @@ def test_the_list_shows_what_is_pending_highest_score_first(console, operator):
     low = ReviewFactory(intent__score=61, intent__comment__text="maybe later")
     high = ReviewFactory(intent__score=95, intent__comment__text="how do I order?")
     done = ReviewFactory(intent__comment__text="decided before")
-    decide(done.pk, Review.Status.REJECTED, user=operator)
+    decide(done.pk, Review.Status.REJECTED, user_id=operator.pk)
     page = console.get(LIST)
     assert list(page.context["cl"].queryset) == [high, low]
     everything = console.get(LIST, {"status": "all"})
@@ -66,7 +71,9 @@ def test_approving_on_the_page_is_recorded_with_who_and_sends_the_message(
     console, campaign, operator
 ):
     review = ReviewFactory()
-    answer = console.post(page_of(review), {"_approve": "", "note": "clear"}, follow=True)
+    answer = console.post(
+        buttons_of(review), {"decision": "approved", "note": "clear"}, follow=True
+    )
     assert "Approved" in answer.content.decode()
     review.refresh_from_db()
     assert (review.status, review.decided_by, review.note) == ("approved", operator, "clear")
@@ -76,15 +83,19 @@ def test_approving_on_the_page_is_recorded_with_who_and_sends_the_message(
 
 def test_rejecting_on_the_page_sends_nothing(console, campaign):
     review = ReviewFactory()
-    console.post(page_of(review), {"_reject": "", "note": ""})
+    console.post(buttons_of(review), {"decision": "rejected"})
     review.refresh_from_db()
     assert review.status == "rejected"
     assert not DirectMessage.objects.exists()
 
 
-def test_posting_neither_button_decides_nothing(console, campaign):
+@pytest.mark.parametrize(
+    "said", [{}, {"decision": "maybe"}, {"decision": "approved", "note": "x" * 2001}]
+)
+def test_what_is_no_decision_decides_nothing(console, campaign, said):
     review = ReviewFactory()
-    console.post(page_of(review), {"note": "just saving"})
+    answer = console.post(buttons_of(review), said, follow=True)
+    assert "Nothing was decided" in answer.content.decode()
     review.refresh_from_db()
     assert review.status == "pending"
 
@@ -105,8 +116,8 @@ def test_without_a_campaign_the_page_says_what_to_do_and_offers_no_approval(cons
     review = ReviewFactory()
     html = console.get(page_of(review)).content.decode()
     assert "add one first" in html
-    assert "_approve" not in html
-    answer = console.post(page_of(review), {"_approve": "", "note": ""}, follow=True)
+    assert "Approve and send" not in html
+    answer = console.post(buttons_of(review), {"decision": "approved"}, follow=True)
     assert "add one first" in answer.content.decode()
     review.refresh_from_db()
     assert review.status == "pending"
@@ -116,12 +127,15 @@ def test_a_decided_review_shows_what_became_of_it_and_cannot_be_decided_again(
     console, campaign, operator
 ):
     review = ReviewFactory()
-    decide(review.pk, Review.Status.APPROVED, user=operator)
+    decide(review.pk, Review.Status.APPROVED, user_id=operator.pk)
     html = console.get(page_of(review)).content.decode()
     assert "Approved by <b>olga</b>" in html
     assert "its history" in html
-    assert "_reject" not in html
-    assert console.post(page_of(review), {"_reject": "", "note": ""}).status_code == 403
+    assert "Reject" not in html
+    answer = console.post(buttons_of(review), {"decision": "rejected"}, follow=True)
+    assert "approved already by olga" in answer.content.decode()
+    review.refresh_from_db()
+    assert review.status == "approved"
 
 
 def test_looking_does_not_mean_deciding(client, campaign):
@@ -129,11 +143,17 @@ def test_looking_does_not_mean_deciding(client, campaign):
     viewer.user_permissions.add(Permission.objects.get(codename="view_review"))
     client.force_login(viewer)
     review = ReviewFactory()
-    assert "_approve" not in client.get(page_of(review)).content.decode()
-    assert client.post(page_of(review), {"_approve": "", "note": ""}).status_code == 403
+    assert "Approve and send" not in client.get(page_of(review)).content.decode()
+    assert client.post(buttons_of(review), {"decision": "approved"}).status_code == 403
     client.post(LIST, {"action": "approve_selected", "_selected_action": [review.pk]})
     review.refresh_from_db()
     assert review.status == "pending"
+
+
+def test_looking_at_a_decision_decides_nothing(console, campaign):
+    review = ReviewFactory()
+    assert console.get(buttons_of(review)).status_code == 405
+    assert console.post(page_of(review), {"note": ""}).status_code == 403
 
 
 def test_an_admin_page_needs_a_login(client, db):

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from dmtrigger import outbox, tasks
 from dmtrigger.models import DirectMessage
+from dmtrigger.retry import Kind, Outcome
 from dmtrigger.states import State
 from tests.factories import DirectMessageFactory
 
@@ -154,7 +155,7 @@ def test_a_slow_worker_that_was_given_up_still_reports_what_it_did(message, fake
     assert claimed is not None
     long_ago(message)
     outbox.rescue_stuck()
-    outbox._record(claimed[1], outbox.Outcome(outbox.Kind.SENT, message_id="m1"))
+    outbox._record(claimed[1], Outcome(Kind.SENT, message_id="m1"))
     message.refresh_from_db()
     assert (message.state, message.platform_message_id) == (State.SENT, "m1")
 
@@ -166,7 +167,7 @@ def test_a_late_report_does_not_undo_what_a_later_attempt_found(message, fake_pl
     outbox.rescue_stuck()
     make_due(message)
     outbox.deliver_next()
-    outbox._record(claimed[1], outbox.Outcome(outbox.Kind.UNKNOWN, "late"))
+    outbox._record(claimed[1], Outcome(Kind.UNKNOWN, "late"))
     message.refresh_from_db()
     assert message.state == State.SENT
 

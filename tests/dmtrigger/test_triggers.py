@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def approve(review: Review) -> None:
-    decide(review.pk, Review.Status.APPROVED, user=UserFactory())
+    decide(review.pk, Review.Status.APPROVED, user_id=UserFactory().pk)
 
 
 def test_an_approval_puts_the_rendered_message_into_the_outbox():
@@ -53,7 +53,7 @@ def test_approving_twice_makes_one_message():
 
 def test_a_rejection_makes_none():
     CampaignFactory()
-    decide(ReviewFactory().pk, Review.Status.REJECTED, user=UserFactory())
+    decide(ReviewFactory().pk, Review.Status.REJECTED, user_id=UserFactory().pk)
     assert not DirectMessage.objects.exists()
 
 

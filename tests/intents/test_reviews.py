@@ -21,7 +21,7 @@ def campaign():
 
 def test_a_decision_is_stored_with_who_and_when():
     review, user = ReviewFactory(), UserFactory()
-    decide(review.pk, REJECTED, user=user, note="a joke")
+    decide(review.pk, REJECTED, user_id=user.pk, note="a joke")
     review.refresh_from_db()
     assert (review.status, review.decided_by, review.note) == (REJECTED, user, "a joke")
     assert review.decided_at is not None
@@ -30,23 +30,23 @@ def test_a_decision_is_stored_with_who_and_when():
 def test_the_same_decision_again_changes_nothing():
     review = ReviewFactory()
     first, second = UserFactory(), UserFactory()
-    decided = decide(review.pk, APPROVED, user=first)
-    again = decide(review.pk, APPROVED, user=second)
+    decided = decide(review.pk, APPROVED, user_id=first.pk)
+    again = decide(review.pk, APPROVED, user_id=second.pk)
     assert (again.decided_by, again.decided_at) == (first, decided.decided_at)
 
 
 def test_the_other_decision_is_refused_and_says_who_decided():
     review = ReviewFactory()
-    decide(review.pk, REJECTED, user=UserFactory(username="olga"))
+    decide(review.pk, REJECTED, user_id=UserFactory(username="olga").pk)
     with pytest.raises(AlreadyDecided, match="rejected already by olga at 20"):
-        decide(review.pk, APPROVED, user=UserFactory())
+        decide(review.pk, APPROVED, user_id=UserFactory().pk)
 
 
 def test_an_approval_from_which_nothing_can_follow_leaves_the_review_pending(campaign):
     campaign.delete()
     review = ReviewFactory()
     with pytest.raises(CannotApprove, match="no active campaign"):
-        decide(review.pk, APPROVED, user=UserFactory())
+        decide(review.pk, APPROVED, user_id=UserFactory().pk)
     review.refresh_from_db()
     assert review.status == Review.Status.PENDING
 
@@ -61,8 +61,8 @@ def test_an_approval_is_told_once_and_a_rejection_never():
     try:
         approved, rejected = ReviewFactory(), ReviewFactory()
         for _ in range(2):
-            decide(approved.pk, APPROVED, user=UserFactory())
-            decide(rejected.pk, REJECTED, user=UserFactory())
+            decide(approved.pk, APPROVED, user_id=UserFactory().pk)
+            decide(rejected.pk, REJECTED, user_id=UserFactory().pk)
     finally:
         review_approved.disconnect(hear)
     assert told == [approved.pk]

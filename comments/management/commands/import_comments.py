@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -67,7 +68,7 @@ def _store(chunk: list[Entry], source: str) -> IngestReport:
         for index, entry in enumerate(chunk)
         if entry.error
     ]
-    refused = [error._replace(index=readable[error.index]) for error in report.errors]
+    refused = [replace(error, index=readable[error.index]) for error in report.errors]
     report.received = len(chunk)
     report.errors = sorted(refused + unreadable, key=lambda error: error.index)
     return report
