@@ -5,11 +5,13 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.views.decorators.http import require_POST
 
@@ -57,12 +59,10 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
     """Approve or reject, one by one with the whole message in view, or several at once."""
 
     list_display = (
-        "short_text",
-        "intent__comment__author",
-        "intent__comment__post_id",
-        "intent__score",
-        "intent__band",
-        "flagged_at",
+        "comment",
+        "score",
+        "band",
+        "flagged",
         "status",
         "decided_by_whom",
     )
@@ -157,9 +157,23 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         except CannotApprove as problem:
             return {"review": review, "form": form, "no_draft": str(problem)}
 
-    @admin.display(description="comment", ordering="intent__comment__text")
-    def short_text(self, review: Review) -> str:
-        return Truncator(review.intent.comment.text).chars(100)
+    @admin.display(description="comment", ordering="intent__comment__author")
+    def comment(self, review: Review) -> str:
+        comment = review.intent.comment
+        text = Truncator(comment.text).chars(120)
+        return format_html("{}<br><small>{}, {}</small>", text, comment.author, comment.post_id)
+
+    @admin.display(ordering="intent__score")
+    def score(self, review: Review) -> int:
+        return review.intent.score
+
+    @admin.display(ordering="intent__score")
+    def band(self, review: Review) -> str:
+        return review.intent.get_band_display()
+
+    @admin.display(ordering="flagged_at")
+    def flagged(self, review: Review) -> str:
+        return naturaltime(review.flagged_at)
 
     @admin.display(description="decided by")
     def decided_by_whom(self, review: Review) -> str:

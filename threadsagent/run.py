@@ -304,7 +304,8 @@ def _start_servers(stack: contextlib.ExitStack, watch: Watch) -> dict[str, str]:
 def _settings(site: Site, host: str) -> dict[str, str]:
     """The other variables of the child processes."""
     # Metrics are files there, one set for each process; a new run counts from zero.
-    shutil.rmtree(METRICS, ignore_errors=True)
+    if METRICS.exists():
+        shutil.rmtree(METRICS)
     METRICS.mkdir(mode=0o700)
     env = {
         "FAKE_PLATFORM_URL": site.fake_platform,
@@ -413,7 +414,8 @@ def _start_children(
     start("work", *celery, "worker", "-Q", "default,send", "-c", "2", "-n", "work@%h")
     bind = f"{options.host}:{urlsplit(site.web).port}"
     gunicorn = ("-m", "gunicorn", "threadsagent.wsgi", "-c", "threadsagent/gunicorn.py")
-    start("web", *gunicorn, "--bind", bind)
+    # Its control socket would lie in the home folder, outside the project.
+    start("web", *gunicorn, "--bind", bind, "--no-control-socket")
     start("beat", *celery, "beat", "--schedule", str(STATE / "celerybeat-schedule"))
     _wait_for(f"{site.web}/health/live", watch)
     # Last: from its first moment it pushes comments to the web process.

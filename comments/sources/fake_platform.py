@@ -5,10 +5,10 @@ from urllib.parse import quote
 import httpx
 from django.conf import settings
 
+from comments.http import http_client
 from comments.sources import Page, SourceError
 
 PAGE_SIZE = 100
-TIMEOUT_SECONDS = 10.0
 
 
 def fetch_page(post_id: str, cursor: str | None) -> Page:
@@ -16,7 +16,7 @@ def fetch_page(post_id: str, cursor: str | None) -> Page:
     url = f"{settings.FAKE_PLATFORM_URL}/posts/{quote(post_id, safe='')}/comments"
     params = {"limit": str(PAGE_SIZE)} | ({"after": cursor} if cursor else {})
     try:
-        response = httpx.get(url, params=params, timeout=TIMEOUT_SECONDS)
+        response = http_client().get(url, params=params)
         response.raise_for_status()
         body = response.json()
         paging = body["paging"]

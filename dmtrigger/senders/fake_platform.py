@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from comments.http import http_client
 from dmtrigger.retry import Kind, Outcome
 
-TIMEOUT_SECONDS = 10.0
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 # (code, subcode) before the code alone; what is in neither is refused.
@@ -32,11 +32,10 @@ BY_CODE = (
 def send(comment_id: str, text: str) -> Outcome:
     """Send `text` as the private reply to a comment."""
     try:
-        response = httpx.post(
+        response = http_client().post(
             f"{settings.FAKE_PLATFORM_URL}/messages",
             json={"recipient": {"comment_id": comment_id}, "message": {"text": text}},
             headers={"Authorization": f"Bearer {settings.FAKE_PLATFORM_TOKEN}"},
-            timeout=TIMEOUT_SECONDS,
         )
     except NEVER_LEFT as error:
         return Outcome(Kind.NOT_DELIVERED, f"the platform cannot be reached: {error!r}")

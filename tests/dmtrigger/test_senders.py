@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from comments.http import http_client
 from dmtrigger.retry import Kind
 from dmtrigger.senders import Send, get_sender
 from dmtrigger.senders import fake_platform as fake_platform_sender
@@ -69,7 +70,7 @@ def test_a_connection_that_is_lost_says_nothing_of_the_outcome(sender, fault, af
 
 def test_an_answer_that_never_comes_says_nothing_of_the_outcome(sender, fault, monkeypatch):
     send, platform = sender
-    monkeypatch.setattr(fake_platform_sender, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(http_client(), "timeout", 0.3)
     fault(hang_seconds=2, after_delivery=True)
     assert send(a_comment(platform), "hi").kind is Kind.UNKNOWN
 
