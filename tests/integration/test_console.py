@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from django.db import connection
 from playwright.sync_api import Page, expect, sync_playwright
 
 from dmtrigger.models import DirectMessage
@@ -28,6 +29,7 @@ def page(chromium_path, monkeypatch) -> Iterator[Page]:
         page.set_default_timeout(10_000)
         yield page
         browser.close()
+        connection.close()  # Django keeps one of its own for a thread with a running event loop
 
 
 @pytest.fixture
