@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format lock clean
+.PHONY: help setup run manage test lint format lock clean
 
 # Paths are relative to this folder, so that its own path may hold spaces.
 PYTHON ?=
@@ -61,6 +61,14 @@ $(STAMP): requirements.txt requirements-dev.txt
 
 run: setup ## Run the whole system until Ctrl-C (make run ARGS="--for 60")
 	@exec $(PY) -m threadsagent.run $(ARGS)
+
+manage: setup ## Run manage.py on the running system (make manage ARGS="import_comments FILE")
+	@if ! [ -e .data/environment ]; then
+		echo "ThreadsAgent is not running here: start it with make run, in another terminal." >&2
+		exit 1
+	fi
+	. .data/environment
+	exec $(PY) manage.py $(ARGS)
 
 test: setup ## Run all tests (make test ARGS="-k foo")
 	@exec $(PY) -m pytest $(ARGS)

@@ -17,6 +17,7 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -49,6 +50,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".data"
 LOGS = STATE / "logs"
 METRICS = STATE / "metrics"
+ENVIRONMENT = STATE / "environment"
 READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
 STATUS_SECONDS = 5.0
@@ -238,14 +240,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: Options, stack: contextlib.ExitStack, watch: Watch) -> int:
     for folder in (LOGS, STATE / "static"):
         folder.mkdir(mode=0o700, exist_ok=True)
-    env = os.environ | _start_servers(stack, watch)
+    servers = _start_servers(stack, watch)
+    env = os.environ | servers
     site = Site(
         web=f"http://{_reachable(options.host)}:{_web_port(options.host, options.port)}",
         fake_platform=f"http://127.0.0.1:{free_port()}",
         metrics_token=_given("METRICS_TOKEN") or secrets.token_hex(16),
         password=kept_secret(STATE / "operator_password", size=8),
     )
-    env |= _settings(site, options.host)
+    settings = _settings(site, options.host)
+    env |= settings
+    stack.enter_context(_environment_file(_outside() | servers | settings))
     push_token = _prepare(env, site.password, watch)
     _start_children(options, env, site, push_token, stack, watch)
     _say(_where_to_look(site))
@@ -323,6 +328,25 @@ def _settings(site: Site, host: str) -> dict[str, str]:
     if not _given("ALLOWED_HOSTS"):
         env["ALLOWED_HOSTS"] = f"localhost,127.0.0.1,{host},{socket.gethostname()}"
     return env
+
+
+def _outside() -> dict[str, str]:
+    """The variables that the environment gave instead of us."""
+    ours = {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "ALLOWED_HOSTS"}
+    return {name: os.environ[name] for name in os.environ if name.removesuffix("_FILE") in ours}
+
+
+@contextlib.contextmanager
+def _environment_file(env: dict[str, str]) -> Iterator[None]:
+    """The variables in a file that a shell can read, for `make manage`, while the system runs."""
+    ENVIRONMENT.unlink(missing_ok=True)
+    descriptor = os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in env.items())
+    try:
+        yield
+    finally:
+        ENVIRONMENT.unlink()
 
 
 def _prepare(env: dict[str, str], password: str, watch: Watch) -> str:
@@ -495,6 +519,7 @@ def _where_to_look(site: Site) -> str:
         f"  Fake platform  {site.fake_platform}/    the messages it has delivered",
         f"  Logs           {LOGS}",
         "",
+        'Commands: make manage ARGS="help"',
         "Comments come in by themselves; the first results take some 20 seconds. Ctrl-C stops all.",
     ]
     width = max(len(line) for line in lines)

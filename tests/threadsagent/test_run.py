@@ -70,6 +70,20 @@ class Copy:
             )
         return Run(process, output)
 
+    @property
+    def environment(self) -> Path:
+        return self.folder / ".data" / "environment"
+
+    def manage(self, *arguments: str) -> str:
+        """What a manage.py command prints, run as `make manage` does."""
+        script = f'. "{self.environment}" && exec "$@"'
+        return subprocess.check_output(
+            ["bash", "-c", script, "bash", sys.executable, "manage.py", *arguments],
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"]},
+            text=True,
+        )
+
     def processes(self) -> dict[int, str]:
         """Process id -> command line of every process that works in the copy."""
         found = {}
@@ -115,10 +129,18 @@ def wait_until(condition: Callable[[], object], seconds: float) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.integration
-def test_from_nothing_to_messages(copy: Copy) -> None:
+@pytest.fixture(scope="module")
+def first_run(copy: Copy) -> Run:
+    """A run from nothing, over."""
     run = copy.run("first", "--for", "45", "--rate", "3")
-    assert run.process.wait(UP_SECONDS + 45 + DOWN_SECONDS) == 0, run.text()
+    run.process.wait(UP_SECONDS + 45 + DOWN_SECONDS)
+    return run
+
+
+@pytest.mark.integration
+def test_from_nothing_to_messages(copy: Copy, first_run: Run) -> None:
+    run = first_run
+    assert run.process.returncode == 0, run.text()
 
     closing = re.search(
         r"In this run (\d+) comments came in and (\d+) duplicates were recognised, "
@@ -136,18 +158,21 @@ def test_from_nothing_to_messages(copy: Copy) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("first_run")
 def test_a_second_run_goes_on_and_ctrl_c_ends_all(copy: Copy) -> None:
     first = copy.run("second")
     first.wait_until_up()
-    assert copy.stored_comments() > 0  # the first test's
+    assert copy.stored_comments() > 0  # the first run's
 
     another = copy.run("another")
     assert another.process.wait(UP_SECONDS) == 1
     assert another.text() == f"ThreadsAgent already runs here (pid {first.process.pid}).\n"
     assert not first.over()
+    assert re.fullmatch(r"[0-9a-f]{64}\n", copy.manage("issue_api_token", "demo"))
 
     first.process.send_signal(signal.SIGINT)
     assert first.process.wait(DOWN_SECONDS) == 0, first.text()
+    assert not copy.environment.exists()
     assert copy.processes() == {}
 
 
