@@ -1,6 +1,7 @@
 """Fixtures that more than one part of the tests needs."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -16,8 +17,8 @@ from threadsagent.roles import OPERATORS
 @pytest.fixture
 def fake_platform(settings) -> Iterator[FakePlatform]:
     """The fake platform over real HTTP, empty, and the settings that lead to it."""
-    with running(Store(":memory:")) as platform:
-        settings.FAKE_PLATFORM_URL = f"http://127.0.0.1:{platform.server_address[1]}"
+    with closing(Store(":memory:")) as store, running(store) as platform:
+        settings.FAKE_PLATFORM_URL = platform.url
         yield platform
 
 

@@ -6,7 +6,9 @@ at most 1,000 bytes, with Meta's error bodies. Faults can be queued, so that a c
 tested against throttling, lost answers and time-outs. It needs no Django: ``manage.py
 fake_platform`` only starts it.
 
-Modules: ``store`` (state in SQLite), ``server`` (HTTP), ``player`` (plays sample comments).
+Modules: ``store`` (state in SQLite), ``server`` (HTTP), ``routes`` (what each endpoint does),
+``wire`` (requests, answers, errors), ``faults``, ``page`` (for people), ``player`` (plays sample
+comments).
 
 All bodies are JSON in UTF-8. Times are ISO 8601 in UTC with ``Z``. In paths, a post id is
 percent-encoded: ``/posts/a%2Fb/comments`` is about the post ``a/b``. Errors have Meta's form::
