@@ -126,7 +126,7 @@ CELERY_BROKER_URL = env.str("CELERY_BROKER_URL")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
-CELERY_RESULT_EXPIRES = 7 * 24 * 3600  # seconds; celery.backend_cleanup deletes them nightly
+CELERY_RESULT_EXPIRES = 24 * 3600  # seconds; celery.backend_cleanup deletes them nightly
 CELERY_TASK_IGNORE_RESULT = True  # only the tasks whose outcome an operator reads keep a result
 CELERY_TASK_TRACK_STARTED = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -143,7 +143,12 @@ CELERY_BROKER_CONNECTION_TIMEOUT = 2
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=15)
 POLL_SECONDS = env.float("POLL_SECONDS", default=5)
 CELERY_BEAT_SCHEDULE = {
-    name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
+    name: {
+        "task": name,
+        "schedule": seconds,
+        # what beat asks for again soon need not be done late, nor remembered
+        "options": {"expires": seconds, "ignore_result": True},
+    }
     for name, seconds in (
         ("poll_monitors", POLL_SECONDS),
         ("analyze_comment_batch", SWEEP_SECONDS),

@@ -19,7 +19,7 @@ import psycopg2  # type: ignore[import-untyped]
 import pytest
 
 from threadsagent.embedded import free_port
-from threadsagent.run import Counts, _verdict
+from threadsagent.run.report import Counts, verdict
 
 PROJECT = Path(__file__).resolve().parents[2]
 NOT_COPIED = (".venv", ".data", ".git", "__pycache__", ".*_cache", ".hypothesis")
@@ -215,7 +215,7 @@ def test_counts_are_summed_over_labels() -> None:
 
 
 def test_the_verdict_names_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _verdict(Counts(stored=9, analysed=9, flagged=2), Counter()) == 1
+    assert verdict(Counts(stored=9, analysed=9, flagged=2), Counter()) == 1
 
     output = capsys.readouterr().out
     assert "nothing was approved: read " in output
@@ -226,6 +226,6 @@ def test_the_verdict_names_what_is_missing(capsys: pytest.CaptureFixture[str]) -
 def test_the_verdict_names_who_got_two_messages(capsys: pytest.CaptureFixture[str]) -> None:
     counts = Counts(stored=9, analysed=9, flagged=2, approved=2, delivered=2)
 
-    assert _verdict(counts, Counter(["c1", "c2"])) == 0
-    assert _verdict(counts, Counter(["c1", "c2", "c1"])) == 1
+    assert verdict(counts, Counter(["c1", "c2"])) == 0
+    assert verdict(counts, Counter(["c1", "c2", "c1"])) == 1
     assert "messaged twice: c1" in capsys.readouterr().out
