@@ -39,10 +39,12 @@ class MonitorAdmin(admin.ModelAdmin[Monitor]):
         "last_processed",
         "error_count",
     )
-    readonly_fields = (
-        "cursor",
-        "comments_processed",
-        "last_processed",
-        "error_count",
-        "last_error",
-    )
+    polled_fields = ("cursor", "comments_processed", "last_processed", "error_count", "last_error")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Monitor | None = None) -> Any:
+        # The cursor is a place in this post's comments; another post is another monitor.
+        return ("source", "post_id", *self.polled_fields) if obj else self.polled_fields
+
+    def save_model(self, request: HttpRequest, obj: Monitor, form: Any, change: bool) -> None:
+        """Save what was edited only: a poll may have moved the rest on meanwhile."""
+        obj.save(update_fields=form.changed_data if change else None)

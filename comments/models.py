@@ -1,7 +1,10 @@
 """What came in, and which posts are watched."""
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
+
+from comments.sources import MAX_CURSOR_LENGTH, SourceError, get_source
 
 
 class Comment(models.Model):
@@ -45,7 +48,8 @@ class Monitor(models.Model):
     source = models.CharField(max_length=50)
     post_id = models.CharField(max_length=100)
     is_active = models.BooleanField(default=True)
-    cursor = models.CharField(max_length=500, blank=True, editable=False)
+    cursor = models.CharField(max_length=MAX_CURSOR_LENGTH, blank=True, editable=False)
+    leased_until = models.DateTimeField(null=True, editable=False)
     comments_processed = models.PositiveBigIntegerField(default=0, editable=False)
     last_processed = models.DateTimeField(null=True, blank=True, editable=False)
     error_count = models.PositiveIntegerField(
@@ -60,3 +64,10 @@ class Monitor(models.Model):
 
     def __str__(self) -> str:
         return f"{self.post_id} ({self.source})"
+
+    def clean(self) -> None:
+        """The source must be one there is."""
+        try:
+            get_source(self.source)
+        except SourceError as error:
+            raise ValidationError({"source": str(error)}) from error

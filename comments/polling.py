@@ -2,16 +2,20 @@
 
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from comments import metrics
 from comments.ingest import IngestReport, ingest
 from comments.models import Monitor
-from comments.sources import SourceError, get_source
+from comments.sources import Page, SourceError, get_source
 
 logger = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=2)  # how long a worker that died keeps others from its post
 
 
 def process_post(post_id: str, source: str) -> Iterator[IngestReport]:
@@ -19,18 +23,8 @@ def process_post(post_id: str, source: str) -> Iterator[IngestReport]:
 
     Raises SourceError when a page cannot be had; the pages before it are stored.
     """
-    fetch_page = get_source(source)
-    cursor: str | None = None
-    while True:
-        try:
-            page = fetch_page(post_id, cursor)
-        except SourceError:
-            metrics.ERRORS.labels("source").inc()
-            raise
+    for page in _pages(post_id, source, cursor=""):
         yield ingest(page.items, source=source, post_id=post_id)
-        if not page.has_next or page.cursor == cursor:  # the latter would never end
-            return
-        cursor = page.cursor
 
 
 def poll_monitors() -> int:
@@ -38,49 +32,67 @@ def poll_monitors() -> int:
 
     Returns the number of new comments.
     """
-    active = Monitor.objects.filter(is_active=True).order_by("last_processed")
-    return sum(_poll(pk) for pk in active.values_list("pk", flat=True))
+    due = Monitor.objects.filter(is_active=True)
+    waiting_longest = due.order_by(F("last_processed").asc(nulls_first=True))
+    return sum(_poll(pk) for pk in waiting_longest.values_list("pk", flat=True))
 
 
 def _poll(pk: int) -> int:
+    monitor = _lease(pk)
+    if monitor is None:
+        return 0
     stored = 0
-    has_next = True
-    while has_next:
-        # One transaction a page: its comments and the cursor behind them are stored together or
-        # not at all. The row lock keeps a second worker from polling the same post.
-        with transaction.atomic():
-            monitor = _lock(pk)
-            if monitor is None:
-                return stored
-            try:
-                page = get_source(monitor.source)(monitor.post_id, monitor.cursor or None)
-            except SourceError as error:
-                _note_failure(monitor, error)
-                return stored
-            report = ingest(page.items, source=monitor.source, post_id=monitor.post_id)
-            has_next = page.has_next and page.cursor != monitor.cursor  # else it would never end
-            _note_success(monitor, page.cursor or "", report.stored)
-            stored += report.stored
+    try:
+        for page in _pages(monitor.post_id, monitor.source, monitor.cursor):
+            stored += _store(monitor, page)
+    except SourceError as error:
+        _note_failure(monitor, error)
+    Monitor.objects.filter(pk=pk).update(leased_until=None)
     return stored
 
 
-def _lock(pk: int) -> Monitor | None:
-    monitors = Monitor.objects.select_for_update(skip_locked=True)
-    return monitors.filter(pk=pk, is_active=True).first()
+def _lease(pk: int) -> Monitor | None:
+    """Take a monitor for a while, so that no second worker polls its post; None if one does.
+
+    No transaction is open while the platform is asked, so this is a time on the row. A second
+    poll would do no harm but to ask for the same pages.
+    """
+    free = Q(leased_until=None) | Q(leased_until__lt=Now())
+    taken = Monitor.objects.filter(free, pk=pk, is_active=True).update(leased_until=Now() + LEASE)
+    return Monitor.objects.get(pk=pk) if taken else None
 
 
-def _note_success(monitor: Monitor, cursor: str, stored: int) -> None:
-    monitor.cursor = cursor
-    monitor.comments_processed += stored
-    monitor.last_processed = timezone.now()
-    monitor.error_count = 0
-    monitor.last_error = ""
-    monitor.save()
+def _pages(post_id: str, source: str, cursor: str) -> Iterator[Page]:
+    """The pages from `cursor` on. Raises SourceError."""
+    fetch_page = get_source(source)
+    while True:
+        try:
+            page = fetch_page(post_id, cursor)
+        except SourceError:
+            metrics.ERRORS.labels("source").inc()
+            raise
+        yield page
+        if not page.has_next or page.cursor == cursor:  # the latter would never end
+            return
+        cursor = page.cursor
+
+
+@transaction.atomic
+def _store(monitor: Monitor, page: Page) -> int:
+    """A page's comments and the cursor behind them are stored together or not at all."""
+    report = ingest(page.items, source=monitor.source, post_id=monitor.post_id)
+    Monitor.objects.filter(pk=monitor.pk).update(
+        cursor=page.cursor,
+        comments_processed=F("comments_processed") + report.stored,
+        last_processed=Now(),
+        error_count=0,
+        last_error="",
+    )
+    return report.stored
 
 
 def _note_failure(monitor: Monitor, error: SourceError) -> None:
-    metrics.ERRORS.labels("source").inc()
     logger.warning("poll failed", extra={"monitor": monitor.pk, "error": str(error)})
-    monitor.error_count += 1
-    monitor.last_error = str(error)
-    monitor.save(update_fields=["error_count", "last_error"])
+    Monitor.objects.filter(pk=monitor.pk).update(
+        error_count=F("error_count") + 1, last_error=str(error)
+    )

@@ -13,11 +13,13 @@ from comments import metrics
 
 logger = logging.getLogger(__name__)
 
+EXPIRES_SECONDS = 60  # by then a sweep has looked; so that none pile up while no worker runs
+
 
 def wake(task: Task) -> None:  # type: ignore[type-arg]  # generic only in the stubs
     """Publish one message without arguments for `task`; a dead broker is logged and counted."""
     try:
-        task.apply_async()
+        task.apply_async(expires=EXPIRES_SECONDS)
     except OperationalError as error:
         metrics.WAKE_UPS.labels(task.name, "failed").inc()
         logger.warning(

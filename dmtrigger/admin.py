@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin import helpers
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.core.exceptions import PermissionDenied
@@ -16,10 +17,11 @@ from django.utils.text import Truncator
 from django.views.decorators.http import require_POST
 
 from comments.admin import ReadOnlyAdmin
+from dmtrigger import outbox
 from dmtrigger.campaigns import draft
 from dmtrigger.models import Campaign, DeliveryAttempt, DirectMessage
 from intents.models import Review
-from intents.reviews import AlreadyDecided, CannotApprove, decide
+from intents.reviews import AlreadyDecided, CannotApprove, decide, describe
 
 
 class DecisionForm(forms.Form):
@@ -28,6 +30,8 @@ class DecisionForm(forms.Form):
     decision = forms.ChoiceField(
         choices=[(Review.Status.APPROVED, "Approve"), (Review.Status.REJECTED, "Reject")]
     )
+    # of the message that was on the page, empty when there was none
+    draft = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
     note = forms.CharField(
         max_length=2000,
         required=False,
@@ -112,6 +116,11 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
             messages.error(request, f"Nothing was decided. {form.errors.as_text()}")
             return redirect("admin:intents_review_change", pk)
         decision = Review.Status(form.cleaned_data["decision"])
+        if decision == Review.Status.APPROVED and not _is_current(
+            form.cleaned_data["draft"], review
+        ):
+            messages.error(request, "Nothing was decided: the message is another one by now.")
+            return redirect("admin:intents_review_change", pk)
         if self._decide(request, review, decision, note=form.cleaned_data["note"]):
             messages.success(request, f"{decision.label}: {review.intent.comment}")
         return redirect("admin:intents_review_changelist")
@@ -119,16 +128,24 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
     def _decide_all(
         self, request: HttpRequest, queryset: QuerySet[Review], decision: Review.Status
     ) -> None:
+        if request.POST.get("select_across") != "1":
+            # The list's filter has dropped what somebody else decided meanwhile; it was ticked.
+            ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+            queryset = Review.objects.filter(pk__in=ticked)
         decided = sum(self._decide(request, review, decision) for review in queryset)
         messages.info(request, f"{decision.label}: {decided}")
 
     def _decide(
         self, request: HttpRequest, review: Review, decision: Review.Status, note: str = ""
     ) -> bool:
+        """Whether it was decided just now; if not, the operator is told why."""
         try:
-            decide(review.pk, decision, user_id=request.user.pk, note=note)
+            decided, is_new = decide(review.pk, decision, user_id=request.user.pk, note=note)
         except (AlreadyDecided, CannotApprove) as problem:
             messages.error(request, f"{review.intent.comment}: {problem}")
+            return False
+        if not is_new:
+            messages.warning(request, f"{review.intent.comment}: {describe(decided)}")
             return False
         self.log_change(request, review, f"{decision.label}. {note}".strip())
         return True
@@ -151,11 +168,16 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         if review.status != Review.Status.PENDING:
             message = DirectMessage.objects.filter(review=review).first()
             return {"review": review, "message": message}
-        form = DecisionForm() if self.has_decide_permission(request) else None
+        about: dict[str, Any] = {"review": review}
+        initial = {}
         try:
-            return {"review": review, "form": form, "draft": draft(review.intent.comment)}
+            about["draft"] = draft(review.intent.comment)
+            initial["draft"] = about["draft"].fingerprint()
         except CannotApprove as problem:
-            return {"review": review, "form": form, "no_draft": str(problem)}
+            about["no_draft"] = str(problem)
+        if self.has_decide_permission(request):
+            about["form"] = DecisionForm(initial=initial)
+        return about
 
     @admin.display(description="comment", ordering="intent__comment__author")
     def comment(self, review: Review) -> str:
@@ -178,6 +200,14 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
     @admin.display(description="decided by")
     def decided_by_whom(self, review: Review) -> str:
         return str(review.decided_by or review.decided_by_rule or "")
+
+
+def _is_current(fingerprint: str, review: Review) -> bool:
+    """Whether this is still the message that would go out; none at all is `decide`'s to refuse."""
+    try:
+        return draft(review.intent.comment).fingerprint() == fingerprint
+    except CannotApprove:
+        return True
 
 
 @admin.register(Campaign)
@@ -209,3 +239,27 @@ class DirectMessageAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     inlines = (DeliveryAttemptInline,)
     show_full_result_count = False
+    actions = ("was_delivered", "was_not_delivered")
+
+    def has_settle_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("dmtrigger.settle_directmessage")
+
+    @admin.action(description="Unknown outcome: it was delivered", permissions=["settle"])
+    def was_delivered(self, request: HttpRequest, queryset: QuerySet[DirectMessage]) -> None:
+        self._settle(request, queryset, delivered=True)
+
+    @admin.action(description="Unknown outcome: it was not, send it again", permissions=["settle"])
+    def was_not_delivered(self, request: HttpRequest, queryset: QuerySet[DirectMessage]) -> None:
+        self._settle(request, queryset, delivered=False)
+
+    def _settle(
+        self, request: HttpRequest, queryset: QuerySet[DirectMessage], *, delivered: bool
+    ) -> None:
+        for message in queryset:
+            try:
+                settled = outbox.settle(message.pk, delivered=delivered)
+            except outbox.NotUnknown as problem:
+                messages.error(request, str(problem))
+            else:
+                self.log_change(request, settled, f"settled: {settled.state}")
+                messages.success(request, str(settled))

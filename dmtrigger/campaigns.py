@@ -1,10 +1,12 @@
 """Which campaign answers a comment, and with what words."""
 
+import hashlib
 from typing import NamedTuple
 
 from comments.models import Comment
 from dmtrigger.models import Campaign
 from dmtrigger.rendering import TemplateProblem, render
+from dmtrigger.senders import senders
 from intents.reviews import CannotApprove
 
 
@@ -13,6 +15,10 @@ class Draft(NamedTuple):
 
     campaign: Campaign
     text: str
+
+    def fingerprint(self) -> str:
+        """Changes with the campaign and the text, so that who approves gets what they saw."""
+        return hashlib.sha256(f"{self.campaign.pk}:{self.text}".encode()).hexdigest()
 
 
 def campaign_for(comment: Comment) -> Campaign | None:
@@ -24,6 +30,8 @@ def campaign_for(comment: Comment) -> Campaign | None:
 
 def draft(comment: Comment) -> Draft:
     """The message for a comment. Raises CannotApprove when there is none to send."""
+    if comment.source not in senders():
+        raise CannotApprove(f"there is no sender for comments of {comment.source}")
     campaign = campaign_for(comment)
     if campaign is None:
         raise CannotApprove(f"no active campaign is for post {comment.post_id}: add one first")

@@ -1,5 +1,6 @@
 """Campaigns, the outbox of messages, and every attempt to deliver one."""
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
@@ -47,11 +48,15 @@ class Campaign(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """The template must render, within what the platform takes."""
+        """The template must render, within what the platform takes; the threshold must matter."""
         try:
             check_template(self.template, link=self.link)
         except TemplateProblem as problem:
             raise ValidationError({"template": str(problem)}) from problem
+        lowest = settings.REVIEW_MIN_SCORE
+        if self.auto_threshold is not None and self.auto_threshold < lowest:
+            reason = f"must be at least {lowest}: a lower score is not flagged at all"
+            raise ValidationError({"auto_threshold": reason})
 
 
 class DirectMessage(models.Model):
@@ -69,6 +74,9 @@ class DirectMessage(models.Model):
     text = models.TextField()
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
+    maybe_delivered = models.BooleanField(
+        default=False, help_text="the outcome of an attempt was never known"
+    )
     next_attempt_at = models.DateTimeField(
         null=True, blank=True, help_text="when it is due; empty: not again by itself"
     )
@@ -79,6 +87,7 @@ class DirectMessage(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        permissions = [("settle_directmessage", "Can say whether a message was delivered")]
         indexes = [
             models.Index(
                 fields=["next_attempt_at"],

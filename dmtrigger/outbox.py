@@ -8,22 +8,27 @@ always a row that says what was about to happen: a worker killed in between leav
 import logging
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F
+from django.db.models import Count
 from django.utils import timezone
 
 from dmtrigger import metrics
 from dmtrigger.campaigns import Draft
 from dmtrigger.models import DeliveryAttempt, DirectMessage
 from dmtrigger.retry import Kind, Outcome, next_step
-from dmtrigger.senders import get_sender
+from dmtrigger.senders import Send, senders
 from dmtrigger.states import CLAIMABLE, State
 from intents.models import Review
 
 logger = logging.getLogger(__name__)
 
-STUCK_AFTER = timedelta(minutes=5)  # far longer than any sender's time-out
+STUCK_AFTER = timedelta(minutes=5)  # a sender gives up long before, as a rule
+WINDOW = timedelta(days=7)  # after the comment; Instagram's for private replies
+MAX_DETAIL = 1_000  # characters kept of what a platform says
+
+
+class NotUnknown(Exception):
+    """The message's outcome is known, so there is nothing to settle."""
 
 
 def enqueue(review: Review, draft: Draft) -> DirectMessage:
@@ -36,7 +41,7 @@ def enqueue(review: Review, draft: Draft) -> DirectMessage:
         comment=comment,
         review=review,
         campaign=draft.campaign,
-        sender=settings.MESSAGE_SENDER,
+        sender=comment.source,
         recipient=comment.author,
         text=draft.text,
         next_attempt_at=timezone.now(),
@@ -47,12 +52,31 @@ def enqueue(review: Review, draft: Draft) -> DirectMessage:
 
 def deliver_next() -> DirectMessage | None:
     """Claim the message that is due longest, send it, record the outcome; None if none is due."""
-    claimed = _claim()
+    by_name = senders()
+    claimed = _claim(list(by_name))
     if claimed is None:
         return None
     message, attempt = claimed
-    outcome = get_sender(message.sender)(message.comment.external_id, message.text)
-    return _record(attempt, outcome)
+    return _record(attempt, _send(by_name[message.sender], message))
+
+
+def settle(message_id: int, *, delivered: bool) -> DirectMessage:
+    """What a person found out about an unknown outcome: sent, or to be sent again now.
+
+    Raises NotUnknown when there is nothing to settle, DirectMessage.DoesNotExist.
+    """
+    with transaction.atomic():
+        message = DirectMessage.objects.select_for_update().get(pk=message_id)
+        if message.state != State.UNKNOWN:
+            raise NotUnknown(f"{message} is not in doubt")
+        now = timezone.now()
+        message.state = State.SENT if delivered else State.PENDING
+        message.sent_at = now if delivered else None
+        message.next_attempt_at = None if delivered else now
+        message.maybe_delivered = False
+        message.save()
+        _tell(message)
+    return message
 
 
 def rescue_stuck() -> int:
@@ -60,15 +84,18 @@ def rescue_stuck() -> int:
 
     Returns how many there were.
     """
-    stuck = DeliveryAttempt.objects.filter(
-        message__state=State.SENDING,
-        message__claimed_at__lt=timezone.now() - STUCK_AFTER,
-        number=F("message__attempts"),
-    )
-    attempts = list(stuck)
-    for attempt in attempts:
-        _record(attempt, Outcome(Kind.UNKNOWN, "the worker died while it was sending"))
-    return len(attempts)
+    outcome = Outcome(Kind.UNKNOWN, "the worker died while it was sending")
+    long_ago = timezone.now() - STUCK_AFTER
+    stuck = DirectMessage.objects.filter(state=State.SENDING, claimed_at__lt=long_ago)
+    rescued = 0
+    for pk in stuck.values_list("pk", flat=True):
+        with transaction.atomic():
+            # Looked at again under the lock: its worker may just have recorded the outcome.
+            message = stuck.select_for_update(skip_locked=True).filter(pk=pk).first()
+            if message is not None:
+                _record(message.log.get(number=message.attempts), outcome)
+                rescued += 1
+    return rescued
 
 
 def count_by_state() -> dict[str, int]:
@@ -77,13 +104,13 @@ def count_by_state() -> dict[str, int]:
     return {state.value: 0 for state in State} | dict(rows)
 
 
-def _claim() -> tuple[DirectMessage, DeliveryAttempt] | None:
+def _claim(sendable: list[str]) -> tuple[DirectMessage, DeliveryAttempt] | None:
     now = timezone.now()
     with transaction.atomic():
         message = (
             DirectMessage.objects.select_for_update(skip_locked=True, of=("self",))
             .select_related("comment")
-            .filter(state__in=CLAIMABLE, next_attempt_at__lte=now)
+            .filter(state__in=CLAIMABLE, next_attempt_at__lte=now, sender__in=sendable)
             .order_by("next_attempt_at")
             .first()
         )
@@ -98,21 +125,41 @@ def _claim() -> tuple[DirectMessage, DeliveryAttempt] | None:
     return message, attempt
 
 
+def _send(send: Send, message: DirectMessage) -> Outcome:
+    try:
+        outcome = send(message.comment.external_id, message.text)
+    except Exception as error:  # a sender's bug must not leave the outcome unsaid
+        logger.exception("the sender failed", extra={"message_id": message.pk})
+        return Outcome(Kind.UNKNOWN, f"the sender failed: {error!r}")
+    # What a platform says is a stranger's text: it must fit the columns.
+    storable = outcome.detail.replace("\x00", "").encode("utf-8", "replace").decode()
+    return outcome._replace(detail=storable[:MAX_DETAIL], message_id=outcome.message_id[:200])
+
+
 @transaction.atomic
 def _record(attempt: DeliveryAttempt, outcome: Outcome) -> DirectMessage:
-    """Store an attempt's outcome and move its message on, unless a later attempt has it by now."""
+    """Store an attempt's outcome, and move its message on.
+
+    A worker that was given up may report late, when a later attempt has the message. Then only
+    its good news counts: the message was delivered after all.
+    """
     message = DirectMessage.objects.select_for_update().get(pk=attempt.message_id)
     now = timezone.now()
     attempt.outcome, attempt.detail, attempt.finished_at = outcome.kind, outcome.detail, now
     attempt.save()
-    if message.attempts != attempt.number or message.state not in (State.SENDING, State.UNKNOWN):
+    late = message.attempts != attempt.number or message.state != State.SENDING
+    if message.state == State.SENT or (late and outcome.kind is not Kind.SENT):
         return message
-    earlier = message.log.filter(number__lt=attempt.number)
-    was_unknown = earlier.filter(outcome=Kind.UNKNOWN).exists()
-    step = next_step(outcome, attempts=attempt.number, was_unknown=was_unknown)
+    step = next_step(
+        outcome,
+        attempts=attempt.number,
+        was_unknown=message.maybe_delivered,
+        time_left=message.comment.posted_at + WINDOW - now,
+    )
     message.state = step.state
     message.next_attempt_at = now + step.delay if step.delay is not None else None
-    message.last_error = "" if step.state is State.SENT else outcome.detail
+    message.maybe_delivered = message.maybe_delivered or outcome.kind is Kind.UNKNOWN
+    message.last_error = "" if outcome.kind is Kind.SENT else outcome.detail
     message.platform_message_id = outcome.message_id
     message.sent_at = now if step.state is State.SENT else None
     message.save()

@@ -21,12 +21,11 @@ class Kind(StrEnum):
 
 
 class Outcome(NamedTuple):
-    """What a sender reports. `detail` is for people; `retry_after` is the platform's own wish."""
+    """What a sender reports. `detail` is for people, `message_id` the platform's."""
 
     kind: Kind
     detail: str = ""
     message_id: str = ""
-    retry_after: timedelta | None = None
 
 
 class Step(NamedTuple):
@@ -36,43 +35,42 @@ class Step(NamedTuple):
     delay: timedelta | None = None
 
 
-MAX_ATTEMPTS = 5
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
 THROTTLE_PAUSE = timedelta(minutes=5)
 HOLD_PAUSE = timedelta(minutes=15)
 ASK_AGAIN_AFTER = timedelta(minutes=1)
 
-FINAL = {
-    Kind.SENT: State.SENT,
+REFUSALS = {
+    Kind.REPLY_USED: State.FAILED,
     Kind.REFUSED: State.FAILED,
     Kind.EXPIRED: State.EXPIRED,
 }
+PAUSES = {Kind.THROTTLED: THROTTLE_PAUSE, Kind.HELD: HOLD_PAUSE}
 
 
-def next_step(outcome: Outcome, *, attempts: int, was_unknown: bool) -> Step:
-    """The step after attempt number `attempts` (from 1).
+def next_step(outcome: Outcome, *, attempts: int, was_unknown: bool, time_left: timedelta) -> Step:
+    """The step after attempt number `attempts` (from 1), `time_left` before the window closes.
 
-    `was_unknown`: the outcome of the attempt before was not known. Then this attempt was the
-    question whether it had been delivered: "the one reply is used" proves that it was, and a
-    second unknown outcome is an operator's to settle, never a blind resend.
+    `was_unknown`: an earlier attempt may have been delivered. Then this one was the question
+    whether it was. That the comment's one reply is used is taken as a yes; no other refusal says
+    anything of the earlier attempt, so it is left to an operator, and nothing is ever repeated
+    blindly.
     """
     kind = outcome.kind
-    if kind in FINAL:
-        return Step(FINAL[kind])
-    if kind is Kind.REPLY_USED:
-        return Step(State.SENT if was_unknown else State.FAILED)
+    if kind is Kind.SENT or (kind is Kind.REPLY_USED and was_unknown):
+        return Step(State.SENT)
+    if kind in REFUSALS:
+        return Step(State.UNKNOWN if was_unknown else REFUSALS[kind])
     if kind is Kind.UNKNOWN:
         return Step(State.UNKNOWN, None if was_unknown else ASK_AGAIN_AFTER)
-    waiting = State.UNKNOWN if was_unknown else State.PENDING
-    if kind is Kind.THROTTLED:
-        return Step(waiting, outcome.retry_after or THROTTLE_PAUSE)
-    if kind is Kind.HELD:
-        return Step(waiting, HOLD_PAUSE)
-    return _after_failure(waiting, attempts)
+    delay = PAUSES.get(kind) or _backoff(attempts)
+    if delay < time_left:
+        return Step(State.UNKNOWN if was_unknown else State.PENDING, delay)
+    return Step(State.UNKNOWN if was_unknown else State.EXPIRED)
 
 
-def _after_failure(waiting: State, attempts: int) -> Step:
-    if attempts < MAX_ATTEMPTS:
-        return Step(waiting, min(FIRST_DELAY * 2 ** (attempts - 1), LONGEST_DELAY))
-    return Step(State.UNKNOWN if waiting is State.UNKNOWN else State.FAILED)
+def _backoff(attempts: int) -> timedelta:
+    # the bound keeps the number small; 2 ** 7 half minutes is over the longest delay already
+    doublings: int = min(attempts - 1, 7)
+    return min(FIRST_DELAY * (1 << doublings), LONGEST_DELAY)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
@@ -17,13 +18,15 @@ class CannotApprove(Exception):
     """Nothing could follow from the approval; the text says why and what to do."""
 
 
-class AlreadyDecided(Exception):
-    """The review has the other decision already; `review` says whose and since when."""
+class Decision(NamedTuple):
+    """A decided review, and whether it was this call that decided it."""
 
-    def __init__(self, review: Review) -> None:
-        who = review.decided_by or review.decided_by_rule
-        super().__init__(f"{review.status} already by {who} at {review.decided_at:%Y-%m-%d %H:%M}")
-        self.review = review
+    review: Review
+    is_new: bool
+
+
+class AlreadyDecided(Exception):
+    """The review has the other decision already; the text says whose and since when."""
 
 
 def flag(results: Sequence[IntentResult]) -> None:
@@ -42,19 +45,19 @@ def decide(
     user_id: int | None = None,
     rule: str = "",
     note: str = "",
-) -> Review:
+) -> Decision:
     """Approve or reject; by a person or by a campaign's rule.
 
-    Deciding the same again changes nothing and returns the first decision. Raises AlreadyDecided
+    Deciding the same again changes nothing and gives the first decision. Raises AlreadyDecided
     for the other decision, CannotApprove when nothing could follow (the review stays pending),
     Review.DoesNotExist.
     """
     with transaction.atomic():
         review = Review.objects.select_for_update().get(pk=review_id)
         if review.status == status:
-            return review
+            return Decision(review, is_new=False)
         if review.status != Review.Status.PENDING:
-            raise AlreadyDecided(review)
+            raise AlreadyDecided(describe(review))
         review.status = status
         review.decided_at = timezone.now()
         review.decided_by_id = user_id
@@ -64,7 +67,13 @@ def decide(
         if status == Review.Status.APPROVED:
             review_approved.send(sender="intents.reviews", review=review)
         transaction.on_commit(lambda: _note(review))
-    return review
+    return Decision(review, is_new=True)
+
+
+def describe(review: Review) -> str:
+    """Who decided, and when: "approved already by olga at 2026-03-01 08:30"."""
+    who = review.decided_by or review.decided_by_rule
+    return f"{review.status} already by {who} at {review.decided_at:%Y-%m-%d %H:%M}"
 
 
 def count_pending() -> int:

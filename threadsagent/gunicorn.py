@@ -5,29 +5,15 @@ from typing import Any
 
 from prometheus_client import multiprocess
 
+from threadsagent.settings import LOGGING
+
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = 4
 timeout = 60  # seconds; a batch of 10,000 comments takes well under one
 max_requests = 10_000
 max_requests_jitter = 1_000
 accesslog = "-"
-logconfig_dict = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
-            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
-        }
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {
-        "gunicorn.error": {"propagate": True, "handlers": []},
-        "gunicorn.access": {"propagate": True, "handlers": []},
-    },
-}
+logconfig_dict = LOGGING
 
 
 def child_exit(server: Any, worker: Any) -> None:

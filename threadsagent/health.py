@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import current_app
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 from django_redis import get_redis_connection
@@ -49,7 +49,7 @@ def _database() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
 
-    return _state(reach, DatabaseError)
+    return _state(reach, Error)
 
 
 def _cache() -> str:

@@ -13,6 +13,7 @@ OPERATOR_RIGHTS = (
     "intents.decide_review",
     "dmtrigger.view_campaign",
     "dmtrigger.view_directmessage",
+    "dmtrigger.settle_directmessage",
     "dmtrigger.view_deliveryattempt",
 )
 

@@ -10,9 +10,26 @@ from pathlib import Path
 
 import django_stubs_ext
 import environ
+from environ.fileaware_mapping import FileAwareMapping
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()
+
+
+class Values(FileAwareMapping):  # type: ignore[misc]  # the library has no types
+    """The environment, or the file that NAME_FILE names, without the line end that editors add.
+
+    A `$` is escaped from django-environ, which would take what follows for another variable's
+    name: a password may begin with one.
+    """
+
+    def __getitem__(self, key: str) -> str:
+        value: str = super().__getitem__(key)
+        return value.rstrip("\r\n").replace("$", r"\$")
+
+
+env = environ.Env()
+env.ENVIRON = Values()
+env.escape_proxy = True
 django_stubs_ext.monkeypatch()  # lets `ModelAdmin[Comment]` be written, for the type checker
 
 # --- the site ---------------------------------------------------------------------------------
@@ -54,7 +71,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "threadsagent.middleware.CommonMiddleware",
+    "threadsagent.middleware.refuse_nul",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -139,7 +157,9 @@ CELERY_TASK_ROUTES = {
 # A message to the broker is only a wake-up (the rows are the queue), so a caller never waits long
 # for a broker that is away: the sweeps below find what no message told of.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}
-CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_CONNECTION_TIMEOUT = 2  # seconds, for RabbitMQ; Redis has its own two
+if CELERY_BROKER_URL.startswith("redis"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5}
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=15)
 POLL_SECONDS = env.float("POLL_SECONDS", default=5)
 CELERY_BEAT_SCHEDULE = {
@@ -159,7 +179,6 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- the product ------------------------------------------------------------------------------
 COMMENT_SOURCE = env.str("COMMENT_SOURCE", default="fake_platform")
-MESSAGE_SENDER = env.str("MESSAGE_SENDER", default="fake_platform")
 FAKE_PLATFORM_URL = env.str("FAKE_PLATFORM_URL", default="http://127.0.0.1:8900")
 FAKE_PLATFORM_TOKEN = env.str("FAKE_PLATFORM_TOKEN", default="demo")
 ANALYZE_BATCH_SIZE = env.int("ANALYZE_BATCH_SIZE", default=256)

@@ -20,6 +20,7 @@ router.register("messages", DirectMessageViewSet)
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
+    path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("", include(router.urls)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),

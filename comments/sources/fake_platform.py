@@ -11,8 +11,10 @@ from comments.sources import Page, SourceError
 PAGE_SIZE = 100
 
 
-def fetch_page(post_id: str, cursor: str | None) -> Page:
+def fetch_page(post_id: str, cursor: str) -> Page:
     """One page of `GET /posts/{id}/comments`, from `cursor` on."""
+    if post_id in {".", ".."}:  # an HTTP client would take them for steps in the path
+        raise SourceError(f"fake platform: {post_id!r} is no post")
     url = f"{settings.FAKE_PLATFORM_URL}/posts/{quote(post_id, safe='')}/comments"
     params = {"limit": str(PAGE_SIZE)} | ({"after": cursor} if cursor else {})
     try:

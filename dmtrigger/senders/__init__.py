@@ -1,7 +1,8 @@
-"""How a message leaves. A sender is one function; add yours to `get_sender`.
+"""How a message leaves. A sender is one function; add yours to `senders`.
 
-A sender knows the platform and nothing of our tables. It never raises for what a platform or a
-network can do: every answer, and the lack of one, is an `Outcome`.
+A comment is answered on the platform it is of, so a sender has the name of its source. It knows
+the platform and nothing of our tables, and reports what came of the request as an `Outcome`,
+whatever a network or a platform does.
 """
 
 from collections.abc import Callable
@@ -11,11 +12,8 @@ from dmtrigger.retry import Outcome
 Send = Callable[[str, str], Outcome]  # (the comment's id on the platform, text) -> Outcome
 
 
-def get_sender(name: str) -> Send:
-    """The sender of that name; ValueError names those there are."""
+def senders() -> dict[str, Send]:
+    """The senders by the name of the source whose comments they answer."""
     from dmtrigger.senders import fake_platform
 
-    senders: dict[str, Send] = {"fake_platform": fake_platform.send}
-    if name not in senders:
-        raise ValueError(f"unknown message sender {name!r}; there are: {', '.join(senders)}")
-    return senders[name]
+    return {"fake_platform": fake_platform.send}

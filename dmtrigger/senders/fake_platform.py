@@ -3,8 +3,6 @@
 The codes are those of Meta's Graph API; docs/platforms.md has the table with its sources.
 """
 
-from typing import Any
-
 import httpx
 from django.conf import settings
 
@@ -50,7 +48,8 @@ def _read(response: httpx.Response) -> Outcome:
         if response.is_success:
             return Outcome(Kind.SENT, message_id=str(body["message_id"]))
         error = body["error"]
-        code, subcode = error["code"], error.get("error_subcode")
+        code, subcode = int(error["code"]), error.get("error_subcode")
+        subcode = None if subcode is None else int(subcode)
     except (ValueError, KeyError, TypeError, AttributeError):
         # A success that cannot be read, and an error page of whatever stands in between.
         return Outcome(Kind.UNKNOWN, f"HTTP {response.status_code}, not the platform's form")
@@ -58,6 +57,6 @@ def _read(response: httpx.Response) -> Outcome:
     return Outcome(_kind(response.status_code, code, subcode), detail)
 
 
-def _kind(status: int, code: Any, subcode: Any) -> Kind:
-    known = BY_SUBCODE.get((code, subcode)) or BY_CODE.get(code)
+def _kind(status: int, code: int, subcode: int | None) -> Kind:
+    known = BY_SUBCODE.get((code, subcode or 0)) or BY_CODE.get(code)
     return known or (Kind.UNKNOWN if status >= 500 else Kind.REFUSED)

@@ -1,13 +1,16 @@
 """Watched posts are polled from where the last poll ended."""
 
-from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
+from comments import polling
 from comments.ingest import ingest
 from comments.models import Comment, Monitor
 from comments.polling import poll_monitors
+from comments.sources import Page, get_source
 from tests.factories import MonitorFactory
 
 pytestmark = pytest.mark.django_db
@@ -55,11 +58,21 @@ def test_a_platform_that_is_away_is_noted_and_forgotten_when_it_is_back(fake_pla
     assert (monitor.error_count, monitor.last_error) == (0, "")
 
 
-def test_a_monitor_that_fails_holds_up_no_other(fake_platform):
-    MonitorFactory(post_id="p1", cursor="broken", last_processed=None)
-    MonitorFactory(post_id="p2")
+@pytest.mark.parametrize("broken", [{"cursor": "broken"}, {"source": "myspace"}])
+def test_a_monitor_that_fails_holds_up_no_other(fake_platform, broken):
+    first = MonitorFactory(post_id="p1", **broken)  # never polled, so it is first in line
+    MonitorFactory(post_id="p2", last_processed=timezone.now())
     fake_platform.store.add_comment("p2", text="price?", author="ada")
     assert poll_monitors() == 1
+    first.refresh_from_db()
+    assert first.error_count == 1
+
+
+def test_a_page_that_leads_to_itself_ends_the_poll(monkeypatch):
+    MonitorFactory(post_id="p1")
+    again = Page([], "", has_next=True)
+    monkeypatch.setattr(polling, "get_source", lambda _: lambda *_: again)
+    assert poll_monitors() == 0
 
 
 def test_a_comment_that_cannot_be_stored_does_not_hold_up_those_behind_it(fake_platform):
@@ -77,24 +90,29 @@ def test_what_was_pushed_before_is_not_stored_again(fake_platform):
     assert Comment.objects.count() == 1
 
 
-@pytest.mark.django_db(transaction=True)
 def test_a_post_that_another_worker_polls_is_left_to_it(fake_platform):
     monitor = MonitorFactory(post_id="p1")
     fake_platform.store.add_comment("p1", text="price?", author="ada")
-    with transaction.atomic():
-        Monitor.objects.select_for_update().get(pk=monitor.pk)
-        assert poll_as_another_worker() == 0
+    assert polling._lease(monitor.pk) == monitor
+    assert poll_monitors() == 0
+
+
+def test_a_worker_that_died_keeps_others_from_its_post_for_a_while_only(fake_platform):
+    MonitorFactory(post_id="p1", leased_until=timezone.now() - timedelta(seconds=1))
+    fake_platform.store.add_comment("p1", text="price?", author="ada")
     assert poll_monitors() == 1
 
 
-def poll_as_another_worker() -> int:
-    """Poll in a thread, which has a database connection of its own."""
+def test_a_worker_killed_while_it_stores_a_page_loses_nothing(fake_platform, monkeypatch):
+    monitor = MonitorFactory(post_id="p1")
+    fake_platform.store.add_comment("p1", text="price?", author="ada")
 
-    def poll() -> int:
-        try:
-            return poll_monitors()
-        finally:
-            connection.close()
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
 
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(poll).result()
+    with monkeypatch.context() as patch:
+        patch.setattr(QuerySet, "update", die)
+        with pytest.raises(KeyboardInterrupt):
+            polling._store(monitor, get_source("fake_platform")("p1", ""))
+    assert not Comment.objects.exists()
+    assert poll_monitors() == 1

@@ -1,6 +1,8 @@
 """A wake-up reaches the broker, and a broker that is away costs nobody anything."""
 
 import logging
+import socket
+from collections.abc import Iterator
 
 import pytest
 from celery import current_app
@@ -26,10 +28,18 @@ def test_a_wake_up_is_a_message_in_the_tasks_queue():
 
 
 @pytest.fixture
-def no_broker(monkeypatch):
+def silent_server() -> Iterator[str]:
+    """The address of a server that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+
+
+@pytest.fixture(params=["away", "silent"])
+def no_broker(request, silent_server, monkeypatch):
+    address = "redis://127.0.0.1:9/0" if request.param == "away" else silent_server
     # the app keeps its pools of connections, so the address alone would change nothing
-    monkeypatch.setattr(current_app.conf, "broker_url", "redis://127.0.0.1:9/0")
-    monkeypatch.setattr(current_app.conf, "broker_write_url", "redis://127.0.0.1:9/0")
+    monkeypatch.setattr(current_app.conf, "broker_url", address)
+    monkeypatch.setattr(current_app.conf, "broker_write_url", address)
     _forget_pools()
     yield
     monkeypatch.undo()
@@ -37,8 +47,7 @@ def no_broker(monkeypatch):
 
 
 def _forget_pools() -> None:
-    monkeypatch_pools = {"_pool": current_app, "_producer_pool": current_app.amqp}
-    for name, owner in monkeypatch_pools.items():
+    for owner, name in ((current_app, "_pool"), (current_app.amqp, "_producer_pool")):
         setattr(owner, name, None)
 
 

@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from django.test import Client
 
 from dmtrigger.models import DirectMessage
 from dmtrigger.outbox import deliver_next
@@ -24,9 +25,11 @@ def page_of(review: Review) -> str:
     return f"{LIST}{review.pk}/change/"
 
 
-def buttons_of(review: Review) -> str:
-    """Where the page's buttons post to."""
-    return f"{LIST}{review.pk}/decide/"
+def press(console: Client, review: Review, decision: str, note: str = "") -> str:
+    """Press a button of the review's page, as it is now; the page that follows."""
+    form = console.get(page_of(review)).context["form"]
+    said = {"decision": decision, "note": note, "draft": form.initial.get("draft", "")}
+    return console.post(f"{LIST}{review.pk}/decide/", said, follow=True).content.decode()
 
 
 @pytest.fixture
@@ -71,10 +74,7 @@ def test_approving_on_the_page_is_recorded_with_who_and_sends_the_message(
     console, campaign, operator
 ):
     review = ReviewFactory()
-    answer = console.post(
-        buttons_of(review), {"decision": "approved", "note": "clear"}, follow=True
-    )
-    assert "Approved" in answer.content.decode()
+    assert "Approved: ada: Where can I" in press(console, review, "approved", "clear")
     review.refresh_from_db()
     assert (review.status, review.decided_by, review.note) == ("approved", operator, "clear")
     assert DirectMessage.objects.get().review == review
@@ -83,7 +83,7 @@ def test_approving_on_the_page_is_recorded_with_who_and_sends_the_message(
 
 def test_rejecting_on_the_page_sends_nothing(console, campaign):
     review = ReviewFactory()
-    console.post(buttons_of(review), {"decision": "rejected"})
+    press(console, review, "rejected")
     review.refresh_from_db()
     assert review.status == "rejected"
     assert not DirectMessage.objects.exists()
@@ -94,10 +94,44 @@ def test_rejecting_on_the_page_sends_nothing(console, campaign):
 )
 def test_what_is_no_decision_decides_nothing(console, campaign, said):
     review = ReviewFactory()
-    answer = console.post(buttons_of(review), said, follow=True)
+    answer = console.post(f"{LIST}{review.pk}/decide/", said, follow=True)
     assert "Nothing was decided" in answer.content.decode()
     review.refresh_from_db()
     assert review.status == "pending"
+
+
+def test_who_approves_gets_the_message_that_they_saw(console, campaign):
+    review = ReviewFactory()
+    form = console.get(page_of(review)).context["form"]
+    campaign.template = "Another text for {{ author }}"
+    campaign.save()
+    said = {"decision": "approved", "draft": form.initial["draft"]}
+    answer = console.post(f"{LIST}{review.pk}/decide/", said, follow=True)
+    html = answer.content.decode()
+    assert "the message is another one by now" in html
+    assert "Another text for ada" in html
+    review.refresh_from_db()
+    assert review.status == "pending"
+
+
+def test_who_comes_second_is_told_and_not_put_on_record(console, campaign):
+    review = ReviewFactory()
+    form = console.get(page_of(review)).context["form"]
+    first = UserFactory(username="otto")
+    decide(review.pk, Review.Status.APPROVED, user_id=first.pk)
+    said = {"decision": "approved", "draft": form.initial["draft"]}
+    answer = console.post(f"{LIST}{review.pk}/decide/", said, follow=True)
+    assert "approved already by otto" in answer.content.decode()
+    assert not LogEntry.objects.exists()
+
+
+def test_of_several_those_that_somebody_else_decided_are_named(console, campaign):
+    mine, theirs = ReviewFactory.create_batch(2)
+    decide(theirs.pk, Review.Status.REJECTED, user_id=UserFactory(username="otto").pk)
+    ticked = {"action": "approve_selected", "_selected_action": [mine.pk, theirs.pk]}
+    html = console.post(LIST, ticked, follow=True).content.decode()
+    assert "Approved: 1" in html
+    assert "rejected already by otto" in html
 
 
 def test_several_at_once(console, campaign):
@@ -117,8 +151,7 @@ def test_without_a_campaign_the_page_says_what_to_do_and_offers_no_approval(cons
     html = console.get(page_of(review)).content.decode()
     assert "add one first" in html
     assert "Approve and send" not in html
-    answer = console.post(buttons_of(review), {"decision": "approved"}, follow=True)
-    assert "add one first" in answer.content.decode()
+    assert "add one first" in press(console, review, "approved")
     review.refresh_from_db()
     assert review.status == "pending"
 
@@ -132,7 +165,8 @@ def test_a_decided_review_shows_what_became_of_it_and_cannot_be_decided_again(
     assert "Approved by <b>olga</b>" in html
     assert "its history" in html
     assert "Reject" not in html
-    answer = console.post(buttons_of(review), {"decision": "rejected"}, follow=True)
+    said = {"decision": "rejected"}
+    answer = console.post(f"{LIST}{review.pk}/decide/", said, follow=True)
     assert "approved already by olga" in answer.content.decode()
     review.refresh_from_db()
     assert review.status == "approved"
@@ -144,7 +178,7 @@ def test_looking_does_not_mean_deciding(client, campaign):
     client.force_login(viewer)
     review = ReviewFactory()
     assert "Approve and send" not in client.get(page_of(review)).content.decode()
-    assert client.post(buttons_of(review), {"decision": "approved"}).status_code == 403
+    assert client.post(f"{LIST}{review.pk}/decide/", {"decision": "approved"}).status_code == 403
     client.post(LIST, {"action": "approve_selected", "_selected_action": [review.pk]})
     review.refresh_from_db()
     assert review.status == "pending"
@@ -152,7 +186,7 @@ def test_looking_does_not_mean_deciding(client, campaign):
 
 def test_looking_at_a_decision_decides_nothing(console, campaign):
     review = ReviewFactory()
-    assert console.get(buttons_of(review)).status_code == 405
+    assert console.get(f"{LIST}{review.pk}/decide/").status_code == 405
     assert console.post(page_of(review), {"note": ""}).status_code == 403
 
 
@@ -192,6 +226,36 @@ def test_a_message_shows_its_attempts_and_cannot_be_changed(admin_client, fake_p
     html = answer.content.decode()
     assert "reply_used" in html  # the platform does not know this comment
     assert 'name="_save"' not in html
+
+
+@pytest.mark.parametrize(
+    ("action", "state"), [("was_delivered", "sent"), ("was_not_delivered", "pending")]
+)
+def test_an_operator_settles_an_unknown_outcome(console, campaign, action, state):
+    unknown = DirectMessageFactory(campaign=campaign, state="unknown", maybe_delivered=True)
+    pending = DirectMessageFactory(campaign=campaign)
+    ticked = {"action": action, "_selected_action": [unknown.pk, pending.pk]}
+    html = console.post("/admin/dmtrigger/directmessage/", ticked, follow=True).content.decode()
+    assert f"essage {pending.pk} to ada (pending) is not in doubt" in html
+    unknown.refresh_from_db()
+    assert unknown.state == state
+    assert LogEntry.objects.get().get_change_message() == f"settled: {state}"
+
+
+def test_a_monitor_keeps_its_post_and_what_a_poll_has_written(admin_client):
+    monitor = MonitorFactory(post_id="p1")
+    page = f"/admin/comments/monitor/{monitor.pk}/change/"
+    html = admin_client.get(page).content.decode()
+    assert 'name="post_id"' not in html
+    type(monitor).objects.update(cursor="moved on", comments_processed=7)
+    admin_client.post(page, {"post_id": "p2", "source": "x"})  # the box is not ticked
+    monitor.refresh_from_db()
+    assert (monitor.post_id, monitor.cursor, monitor.is_active) == ("p1", "moved on", False)
+
+
+def test_a_monitor_of_an_unknown_source_is_refused(admin_client):
+    answer = admin_client.post("/admin/comments/monitor/add/", {"source": "x", "post_id": "p1"})
+    assert "there are: fake_platform" in answer.content.decode()
 
 
 def test_an_analysed_comment_can_be_looked_at(admin_client):

@@ -130,7 +130,7 @@ def long_ago(message: DirectMessage) -> None:
     )
 
 
-@pytest.mark.parametrize("killed_before", ["get_sender", "_record"])
+@pytest.mark.parametrize("killed_before", ["_send", "_record"])
 def test_a_worker_killed_around_the_sending_costs_no_message_and_doubles_none(
     message, fake_platform, monkeypatch, killed_before
 ):
@@ -150,26 +150,102 @@ def test_a_worker_killed_around_the_sending_costs_no_message_and_doubles_none(
     assert len(fake_platform.store.messages()) == 1
 
 
-def test_a_slow_worker_that_was_given_up_still_reports_what_it_did(message, fake_platform):
-    claimed = outbox._claim()
+def give_up(message: DirectMessage) -> Any:
+    """The attempt of a worker that is still sending when it is given up."""
+    claimed = outbox._claim(["fake_platform"])
     assert claimed is not None
     long_ago(message)
     outbox.rescue_stuck()
-    outbox._record(claimed[1], Outcome(Kind.SENT, message_id="m1"))
+    return claimed[1]
+
+
+def test_a_slow_worker_that_was_given_up_still_reports_a_delivery(message, fake_platform):
+    attempt = give_up(message)
+    outbox._record(attempt, Outcome(Kind.SENT, message_id="m1"))
+    message.refresh_from_db()
+    assert (message.state, message.platform_message_id) == (State.SENT, "m1")
+    assert message.next_attempt_at is None
+
+
+def test_a_late_delivery_settles_the_message_whatever_the_next_attempt_finds(
+    message, fake_platform
+):
+    fake_platform.store.deliver(message.comment.external_id, "by the slow worker")
+    late = give_up(message)
+    make_due(message)
+    claimed = outbox._claim(["fake_platform"])
+    assert claimed is not None
+    outbox._record(late, Outcome(Kind.SENT, message_id="m1"))
+    outbox._record(claimed[1], Outcome(Kind.REPLY_USED))
     message.refresh_from_db()
     assert (message.state, message.platform_message_id) == (State.SENT, "m1")
 
 
-def test_a_late_report_does_not_undo_what_a_later_attempt_found(message, fake_platform):
-    claimed = outbox._claim()
-    assert claimed is not None
-    long_ago(message)
-    outbox.rescue_stuck()
+@pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.SENT}))
+def test_any_other_late_report_changes_nothing(message, fake_platform, kind):
+    late = give_up(message)
+    outbox._record(late, Outcome(kind, "late"))
+    message.refresh_from_db()
+    assert message.state == State.UNKNOWN
     make_due(message)
     outbox.deliver_next()
-    outbox._record(claimed[1], Outcome(Kind.UNKNOWN, "late"))
+    outbox._record(late, Outcome(kind, "late"))
     message.refresh_from_db()
     assert message.state == State.SENT
+
+
+def test_what_was_recorded_meanwhile_is_not_rescued(message, fake_platform, monkeypatch):
+    claimed = outbox._claim(["fake_platform"])
+    assert claimed is not None
+    long_ago(message)
+    outbox._record(claimed[1], Outcome(Kind.SENT))
+    assert outbox.rescue_stuck() == 0
+    assert message.log.get().outcome == "sent"
+
+
+def test_a_sender_with_a_bug_leaves_the_outcome_unknown(message, fake_platform, monkeypatch):
+    monkeypatch.setattr(outbox, "senders", lambda: {"fake_platform": lambda *_: 1 / 0})
+    outbox.deliver_next()
+    message.refresh_from_db()
+    assert message.state == State.UNKNOWN
+    assert "ZeroDivisionError" in message.last_error
+
+
+def test_what_a_platform_says_is_made_to_fit(message, fake_platform, monkeypatch):
+    said = Outcome(Kind.REFUSED, "no\x00 \ud800" + "x" * 5000, message_id="m" * 500)
+    monkeypatch.setattr(outbox, "senders", lambda: {"fake_platform": lambda *_: said})
+    outbox.deliver_next()
+    message.refresh_from_db()
+    assert message.last_error.startswith("no ?xxx")
+    assert (len(message.last_error), len(message.platform_message_id)) == (1000, 200)
+
+
+def test_a_message_whose_sender_is_gone_waits(message):
+    DirectMessage.objects.update(sender="pigeon")
+    assert outbox.deliver_next() is None
+
+
+def test_a_message_that_cannot_leave_before_the_window_closes_has_expired(message, settings):
+    settings.FAKE_PLATFORM_URL = "http://127.0.0.1:9"
+    message.comment.posted_at = timezone.now() - timedelta(days=7)
+    message.comment.save()
+    outbox.deliver_next()
+    message.refresh_from_db()
+    assert (message.state, message.next_attempt_at) == (State.EXPIRED, None)
+
+
+@pytest.mark.parametrize(("delivered", "state"), [(True, State.SENT), (False, State.PENDING)])
+def test_a_person_settles_an_unknown_outcome(message, delivered, state):
+    DirectMessage.objects.update(state=State.UNKNOWN, maybe_delivered=True, next_attempt_at=None)
+    settled = outbox.settle(message.pk, delivered=delivered)
+    assert (settled.state, settled.maybe_delivered) == (state, False)
+    assert (settled.sent_at is not None) is delivered
+    assert (settled.next_attempt_at is not None) is not delivered
+
+
+def test_what_is_not_in_doubt_cannot_be_settled(message):
+    with pytest.raises(outbox.NotUnknown):
+        outbox.settle(message.pk, delivered=False)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -85,8 +85,8 @@ def test_without_a_threshold_everything_waits_for_an_operator():
 
 
 def test_a_message_that_does_not_render_is_left_to_an_operator_and_stops_nobody_else():
-    CampaignFactory(auto_threshold=0, post_id="bad", template="{{ price }}")
-    CampaignFactory(auto_threshold=0, post_id="good")
+    CampaignFactory(auto_threshold=60, post_id="bad", template="{{ price }}")
+    CampaignFactory(auto_threshold=60, post_id="good")
     flag([IntentResultFactory(comment__post_id=post_id) for post_id in ("bad", "good")])
     statuses = dict(Review.objects.values_list("intent__comment__post_id", "status"))
     assert statuses == {"bad": "pending", "good": "approved"}
@@ -105,17 +105,30 @@ def test_of_two_campaigns_for_a_post_the_older_answers():
     assert campaign_for(CommentFactory()) == older
 
 
+def test_a_comment_is_answered_on_its_own_platform_or_not_at_all():
+    CampaignFactory()
+    with pytest.raises(CannotApprove, match="no sender for comments of instagram"):
+        draft(CommentFactory(source="instagram"))
+    review = ReviewFactory(intent__comment__source="fake_platform")
+    approve(review)
+    assert DirectMessage.objects.get().sender == "fake_platform"
+
+
 def test_a_draft_says_what_is_missing():
     with pytest.raises(CannotApprove, match="no active campaign is for post p1"):
         draft(CommentFactory(post_id="p1"))
     CampaignFactory(template="{{ price }}")
-    with pytest.raises(CannotApprove, match="'price' is undefined"):
+    with pytest.raises(CannotApprove, match="price is no variable"):
         draft(CommentFactory())
 
 
 @pytest.mark.parametrize(
     ("fields", "field"),
-    [({"template": "{{ price }}"}, "template"), ({"auto_threshold": 101}, "auto_threshold")],
+    [
+        ({"template": "{{ price }}"}, "template"),
+        ({"auto_threshold": 101}, "auto_threshold"),
+        ({"auto_threshold": 59}, "auto_threshold"),
+    ],
 )
 def test_a_campaign_that_could_not_work_is_not_saved(fields, field):
     campaign = Campaign(name="c", link="https://shop.example", **fields)

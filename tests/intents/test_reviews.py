@@ -30,8 +30,10 @@ def test_a_decision_is_stored_with_who_and_when():
 def test_the_same_decision_again_changes_nothing():
     review = ReviewFactory()
     first, second = UserFactory(), UserFactory()
-    decided = decide(review.pk, APPROVED, user_id=first.pk)
-    again = decide(review.pk, APPROVED, user_id=second.pk)
+    decided, is_new = decide(review.pk, APPROVED, user_id=first.pk)
+    assert is_new
+    again, is_new = decide(review.pk, APPROVED, user_id=second.pk)
+    assert not is_new
     assert (again.decided_by, again.decided_at) == (first, decided.decided_at)
 
 

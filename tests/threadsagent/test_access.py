@@ -13,7 +13,7 @@ from tests.factories import UserFactory
 from threadsagent.roles import OPERATOR_RIGHTS
 
 pytestmark = pytest.mark.django_db
-OPEN = {"", "health", "health/live", "admin/login/", "admin/logout/", "admin/jsi18n/"}
+OPEN = {"", "admin", "health", "health/live", "admin/login/", "admin/logout/", "admin/jsi18n/"}
 
 
 def paths(resolver: URLResolver, prefix: str = "") -> list[str]:
@@ -83,3 +83,18 @@ def test_a_token_for_nobody_or_for_no_time_is_refused(arguments):
     UserFactory(username="shop")
     with pytest.raises(CommandError):
         call_command("issue_api_token", *arguments)
+
+
+@pytest.mark.parametrize("cursor", ["cD1hYmM=", "cD0lMDA=", "%FF", "cD0xJnA9Mg=="])
+def test_a_cursor_that_is_none_of_ours_is_a_404(api_of, cursor):
+    answer = api_of("comments.view_comment").get(f"/comments?cursor={cursor}")
+    assert answer.status_code in {200, 404}
+
+
+@pytest.mark.parametrize("page", ["comments?cursor=a%00", "admin/intents/review/?status=%00"])
+def test_a_nul_in_the_query_is_a_400(admin_client, page):
+    assert admin_client.get(f"/{page}").status_code == 400
+
+
+def test_the_admin_is_found_without_its_slash(client):
+    assert client.get("/admin").url == "/admin/"

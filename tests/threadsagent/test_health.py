@@ -2,8 +2,7 @@
 
 import pytest
 from celery import current_app
-
-from threadsagent import health
+from django.db import connection
 
 AWAY = "redis://127.0.0.1:9/0"
 
@@ -37,11 +36,23 @@ def test_without_a_broker_we_are_degraded_and_ready(client, monkeypatch):
     assert body["checks"]["broker"] == "unreachable (OperationalError)"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_without_a_database_we_are_not_ready(client, monkeypatch):
-    monkeypatch.setattr(health, "_database", lambda: "unreachable (OperationalError)")
-    answer = client.get("/health")
+    with monkeypatch.context() as patch:
+        patch.setitem(connection.settings_dict, "PORT", "9")
+        connection.close()
+        answer = client.get("/health")
+        connection.close()
     assert answer.status_code == 503
-    assert (answer.json()["status"], answer.json()["ready"]) == ("unavailable", False)
+    body = answer.json()
+    assert (body["status"], body["ready"]) == ("unavailable", False)
+    assert body["checks"]["database"] == "unreachable (OperationalError)"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/health", "/health/live"])
+def test_a_probe_may_call_by_address(client, path):
+    assert client.get(path, headers={"host": "10.0.3.7:8000"}).status_code == 200
 
 
 def test_being_alive_asks_nobody(client):

@@ -25,7 +25,7 @@ class Command(BaseCommand):
                 for report in process_post(post_id, source):
                     total.add(report)
                     progress.update(report.received)
-        except (SourceError, ValueError) as error:
+        except SourceError as error:
             raise CommandError(f"{error}\nStored before that: {total.stored}.") from error
         for item in total.errors:
             self.stderr.write(f"comment {item.id or item.index}: {item.field} {item.message}")
