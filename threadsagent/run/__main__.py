@@ -272,9 +272,8 @@ def _start_children(
     gunicorn = ("-m", "gunicorn", "threadsagent.wsgi", "-c", "threadsagent/gunicorn.py")
     # Its control socket would lie in the home folder, outside the project.
     start("web", *gunicorn, "--bind", bind, "--no-control-socket")
-    start("beat", *celery, "beat", "--schedule", str(STATE / "celerybeat-schedule"))
     _wait_for(f"{site.web}/health/live", watch)
-    # Last: from its first moment it pushes comments to the web process.
+    # From its first moment it pushes comments to the web process, and beat has it polled.
     start(
         "fake_platform",
         *("manage.py", "fake_platform", "--port", str(urlsplit(site.fake_platform).port)),
@@ -283,6 +282,7 @@ def _start_children(
         FAKE_PLATFORM_PUSH_TOKEN=push_token,
     )
     _wait_for(f"{site.fake_platform}/health", watch)
+    start("beat", *celery, "beat", "--schedule", str(STATE / "celerybeat-schedule"))
 
 
 def _wait_for(url: str, watch: Watch) -> None:
