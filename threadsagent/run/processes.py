@@ -41,7 +41,7 @@ class Child:
         """Start `python ARGUMENTS` with its output in `.data/logs/NAME.log`."""
         log = LOGS / f"{name}.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 -- our own commands
+            process = subprocess.Popen(
                 guarded([sys.executable, *arguments]),
                 cwd=ROOT,
                 env=env,
@@ -107,7 +107,7 @@ def run_manage(env: dict[str, str], watch: Watch, *arguments: str) -> str:
     """Run a management command to its end; the result is its standard output."""
     log = LOGS / f"{arguments[0]}.log"
     with log.open("wb") as errors:
-        process = subprocess.Popen(  # noqa: S603 -- our own commands
+        process = subprocess.Popen(
             guarded([sys.executable, "manage.py", *arguments]),
             cwd=ROOT,
             env=env,
