@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection, transaction
-from intents.classifier import LABELS, load_classifier
 
 from comments.models import Comment
 from intents.analysis import analyze_batch, band_of
+from intents.classifier import LABELS, load_classifier
 from intents.models import IntentResult, Label, Review
 from tests.factories import CommentFactory
 
