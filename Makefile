@@ -44,7 +44,7 @@ $(STAMP): requirements.txt requirements-dev.txt
 		rm -rf $(VENV)
 		"$$python" -m venv $(VENV)
 	fi
-	echo "Installing the Python packages into $(VENV): about 2 minutes, the first time only ..."
+	echo "Installing the Python packages into $(VENV): some minutes, the first time only ..."
 	$(PY) -m pip install --disable-pip-version-check --no-input --progress-bar off \
 		-r requirements-dev.txt | {
 		count=0
@@ -62,26 +62,28 @@ $(STAMP): requirements.txt requirements-dev.txt
 run: setup ## Run the whole system until Ctrl-C (make run ARGS="--for 60")
 	@exec $(PY) -m threadsagent.run $(ARGS)
 
+# manage.py needs settings even where it needs no service; nothing connects to these.
+manage lint: export SECRET_KEY ?= only-for-looking-at-the-code
+manage lint: export DATABASE_URL ?= postgres://nobody@127.0.0.1:9/nothing
+manage lint: export REDIS_URL ?= redis://127.0.0.1:9/0
+manage lint: export CELERY_BROKER_URL ?= redis://127.0.0.1:9/1
+
 manage: setup ## Run manage.py on the running system (make manage ARGS="import_comments FILE")
-	@if ! [ -e .data/environment ]; then
-		echo "ThreadsAgent is not running here: start it with make run, in another terminal." >&2
-		exit 1
+	@if [ -e .data/environment ] && ! flock --nonblock .data/lock true; then
+		. .data/environment
+	else
+		echo "(ThreadsAgent is not running here: what needs its database will fail.)" >&2
 	fi
-	. .data/environment
 	exec $(PY) manage.py $(ARGS)
 
-test: setup ## Run all tests (make test ARGS="-k foo")
+test: setup ## Run all tests, about 6 minutes (make test ARGS="-k foo")
 	@exec $(PY) -m pytest $(ARGS)
 
-# manage.py needs settings to look at the code; nothing connects to these.
-lint: export SECRET_KEY := only-for-linting
-lint: export DATABASE_URL := postgres://nobody@127.0.0.1:9/nothing
-lint: export REDIS_URL := redis://127.0.0.1:9/0
-lint: export CELERY_BROKER_URL := redis://127.0.0.1:9/1
 lint: setup ## Check style, types, imports, migrations and the API schema
 	@set -x
-	$(PY) -m ruff check .
-	$(PY) -m ruff format --check .
+	# Without a cache: what an import belongs to changes with files that are not looked at again.
+	$(PY) -m ruff check --no-cache .
+	$(PY) -m ruff format --no-cache --check .
 	$(PY) -m mypy .
 	$(VENV)/bin/lint-imports
 	$(PY) manage.py check

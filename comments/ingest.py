@@ -33,6 +33,12 @@ class IngestReport:
     duplicates: int = 0
     errors: list[ItemError] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        return (
+            f"{self.received} comments: {self.stored} stored, {self.duplicates} duplicates, "
+            f"{len(self.errors)} refused"
+        )
+
     def add(self, other: "IngestReport") -> None:
         """Add a later batch's numbers; its errors' indexes go on from where this one ended."""
         self.errors += [replace(e, index=e.index + self.received) for e in other.errors]

@@ -13,6 +13,7 @@ timeout = 60  # seconds; a batch of 10,000 comments takes well under one
 max_requests = 10_000
 max_requests_jitter = 1_000
 accesslog = "-"
+control_socket_disable = True  # it would lie in the home folder
 logconfig_dict = LOGGING
 
 

@@ -1,6 +1,7 @@
 """Every path of the web process."""
 
 from django.contrib import admin
+from django.contrib.auth.decorators import login_required
 from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
@@ -24,7 +25,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include(router.urls)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/docs/", login_required(SpectacularSwaggerView.as_view(url_name="schema"))),
     path("health", health.health, name="health"),
     path("health/live", health.live, name="live"),
     path("metrics", metrics.metrics, name="metrics"),

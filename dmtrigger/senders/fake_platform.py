@@ -1,6 +1,6 @@
 """Private replies over the fake platform, which answers as Instagram's API does.
 
-The codes are those of Meta's Graph API; docs/platforms.md has the table with its sources.
+The codes are those of Meta's Graph API; docs/platforms.md has the table.
 """
 
 import httpx

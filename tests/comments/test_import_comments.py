@@ -120,3 +120,14 @@ def test_real_comments_come_in_whole_and_once():
     assert errors == [] or all("characters" in error or "empty" in error for error in errors)
     assert " 0 stored, " in run(file)[0]
     assert said.split(" comments")[0] == str(sum(1 for _ in file.open()))
+
+
+def test_a_file_in_which_nothing_can_be_read_is_an_error(jsonl):
+    with pytest.raises(CommandError, match="no comment in it that could be read"):
+        run(jsonl("not json", item(1, text="")))
+
+
+def test_an_unknown_source_is_refused_before_anything_is_stored(jsonl):
+    with pytest.raises(CommandError, match="there are: fake_platform"):
+        call_command("import_comments", str(jsonl(item(1))), "--source", "myspace")
+    assert not Comment.objects.exists()

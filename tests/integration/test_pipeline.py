@@ -20,6 +20,7 @@ from dmtrigger.models import DirectMessage
 from intents.models import Review
 from tests.factories import CampaignFactory, CommentFactory, UserFactory
 from tests.integration.processes import answers, database_url, eventually, free_port, process
+from threadsagent.run.__main__ import QUIET
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -49,7 +50,7 @@ class System:
         return process(
             self.logs / f"{name}.log",
             *("celery", "-A", "threadsagent", "worker", "-Q", "analyze,default,send"),
-            *("-c", "1", "-n", f"{name}@%h", "--without-mingle", "--without-gossip"),
+            *("-c", "1", "-n", f"{name}@%h", *QUIET),
             **self.env,
         )
 

@@ -14,7 +14,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -46,6 +46,9 @@ from threadsagent.run.report import (
 METRICS = STATE / "metrics"
 ENVIRONMENT = STATE / "environment"
 READY_SECONDS = 120.0
+# Nobody listens to what workers tell each other, and telling it hangs a worker whose broker dies
+# while it stops.
+QUIET = ("--without-heartbeat", "--without-gossip", "--without-mingle")
 
 
 @dataclass(frozen=True)
@@ -66,17 +69,36 @@ class Options:
         parser.add_argument(
             "--for",
             dest="seconds",
-            type=float,
+            type=_at_least(30),
             metavar="SECONDS",
             help="end by itself after so long (at least 30: a worker takes 15 to load its model)"
             " and fail unless comments came in and led to messages; default: run until Ctrl-C",
         )
         parser.add_argument(
-            "--rate", type=float, default=1.0, help="sample comments a second (default: 1)"
+            "--rate",
+            type=_at_least(0.01),
+            default=1.0,
+            help="sample comments a second (default: 1)",
         )
         parser.add_argument("--host", default="127.0.0.1", help="web address (default: 127.0.0.1)")
-        parser.add_argument("--port", type=int, default=8000, help="web port (default: 8000)")
+        parser.add_argument("--port", type=_port, default=8000, help="web port (default: 8000)")
         return cls(**vars(parser.parse_args(arguments)))
+
+
+def _port(text: str) -> int:
+    if not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError("must be from 1 to 65535")
+    return int(text)
+
+
+def _at_least(least: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = float(text)
+        if not least <= value < float("inf"):
+            raise argparse.ArgumentTypeError(f"must be at least {least}")
+        return value
+
+    return number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -266,12 +288,13 @@ def _start_children(
 
     say("starting workers, web and the fake platform …")
     celery = ("-m", "celery", "-A", "threadsagent")
-    start("analyze", *celery, "worker", "-Q", "analyze", "-c", "1", "-n", "analyze@%h")
-    start("work", *celery, "worker", "-Q", "default,send", "-c", "2", "-n", "work@%h")
+    worker = (*celery, "worker", *QUIET)
+    start("analyze", *worker, "-Q", "analyze", "-c", "1", "-n", "analyze@%h")
+    start("work", *worker, "-Q", "default,send", "-c", "2", "-n", "work@%h")
     bind = f"{options.host}:{urlsplit(site.web).port}"
     gunicorn = ("-m", "gunicorn", "threadsagent.wsgi", "-c", "threadsagent/gunicorn.py")
     # Its control socket would lie in the home folder, outside the project.
-    start("web", *gunicorn, "--bind", bind, "--no-control-socket")
+    start("web", *gunicorn, "--bind", bind)
     _wait_for(f"{site.web}/health/live", watch)
     # From its first moment it pushes comments to the web process, and beat has it polled.
     start(

@@ -42,7 +42,7 @@ class Child:
         log = LOGS / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                guarded([sys.executable, *arguments]),
+                guarded([sys.executable, *arguments], "KILL"),
                 cwd=ROOT,
                 env=env,
                 stdin=subprocess.DEVNULL,

@@ -100,7 +100,7 @@ def verdict(counts: Counts, ledger: Counter[str]) -> int:
     )
     doubles = sorted(comment for comment, messages in ledger.items() if messages > 1)
     say(
-        f"The platform's own ledger holds {ledger.total()} messages: "
+        f"The platform's own ledger, of all runs, holds {ledger.total()} messages: "
         + (f"comments messaged twice: {', '.join(doubles)}" if doubles else "no comment got two.")
     )
     logs = {"stored": "web", "analysed": "analyze", "approved": "work", "delivered": "work"}

@@ -11,15 +11,16 @@ from tqdm import tqdm
 from comments.files import Entry, read_comments
 from comments.ingest import IngestReport, ingest
 from comments.parsing import ItemError
+from comments.sources import SourceError, get_source
 
 CHUNK = 2_000  # comments stored at once
 
 
 class Command(BaseCommand):
     help = (
-        "Import comments from a JSON Lines file (one object a line with id, post_id, text, author, "
-        "timestamp) or a CSV file with those columns. What cannot be read is named by line and "
-        "field, and the import goes on. Importing a file again stores nothing twice."
+        "Import comments from a file: .csv with the columns id, post_id, text, author and "
+        "timestamp, any other with one JSON object of these a line. What cannot be read is named "
+        "by line and field, and the import goes on. Importing a file again stores nothing twice."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,20 +34,23 @@ class Command(BaseCommand):
     def handle(self, *, file: Path, source: str, **_: Any) -> None:
         total = IngestReport()
         try:
+            get_source(source)  # whose comments nobody could answer later
+        except SourceError as error:
+            raise CommandError(str(error)) from error
+        try:
             with file.open("rb") as lines, _progress(file) as progress:
                 entries = read_comments(file, _counted(lines, progress))
                 while chunk := list(islice(entries, CHUNK)):
                     report = _store(chunk, source)
-                    for line, error in _located(chunk, report.errors):
+                    for line, refused in _located(chunk, report.errors):
                         progress.clear()
-                        self.stderr.write(f"{file}:{line}: {error.field} {error.message}")
+                        self.stderr.write(f"{file}:{line}: {refused.field} {refused.message}")
                     total.add(report)
         except (OSError, ValueError) as error:
             raise CommandError(f"{file}: {error}") from error
-        self.stdout.write(
-            f"{total.received} comments: {total.stored} stored, {total.duplicates} duplicates, "
-            f"{len(total.errors)} refused"
-        )
+        self.stdout.write(str(total))
+        if total.errors and len(total.errors) == total.received:
+            raise CommandError(f"{file}: there is no comment in it that could be read")
 
 
 def _progress(file: Path) -> "tqdm[Any]":

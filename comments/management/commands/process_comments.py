@@ -29,7 +29,4 @@ class Command(BaseCommand):
             raise CommandError(f"{error}\nStored before that: {total.stored}.") from error
         for item in total.errors:
             self.stderr.write(f"comment {item.id or item.index}: {item.field} {item.message}")
-        self.stdout.write(
-            f"{total.received} comments: {total.stored} stored, {total.duplicates} duplicates, "
-            f"{len(total.errors)} refused"
-        )
+        self.stdout.write(str(total))

@@ -22,8 +22,8 @@ class Command(BaseCommand):
     help = (
         "Prepare what `make run` shows: an operator whose password is DEMO_OPERATOR_PASSWORD, a "
         "campaign, a monitor for each sample post, and a token for the fake platform to hand in "
-        "comments with. Prints them as one line of JSON. Running it again changes the passwords "
-        "and nothing else."
+        "comments with. Prints them as one line of JSON. Running it again sets the "
+        "password and the rights anew, and ends the earlier token."
     )
 
     @transaction.atomic
@@ -46,7 +46,10 @@ def _make_operator(password: str) -> None:
     operator.set_password(password)
     operator.save()
     operator.groups.set(Group.objects.filter(name=OPERATORS))
-    extra = ("change_campaign", "add_campaign", "view_monitor", "view_taskresult")
+    extra = (
+        *("view_monitor", "add_monitor", "change_monitor"),
+        *("add_campaign", "change_campaign", "view_taskresult"),
+    )
     operator.user_permissions.set(Permission.objects.filter(codename__in=extra))
 
 
