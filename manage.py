@@ -8,4 +8,5 @@ from django.core.management import execute_from_command_line
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "threadsagent.settings")
+    os.environ.setdefault("LOG_LEVEL", "WARNING")  # a command says itself what it does
     execute_from_command_line(sys.argv)

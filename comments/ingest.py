@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -67,11 +67,6 @@ def ingest(items: Sequence[Any], *, source: str, post_id: str | None = None) -> 
     metrics.STORED.inc(report.stored)
     metrics.DUPLICATES.inc(report.duplicates)
     metrics.ERRORS.labels("validation").inc(len(errors))
-    if errors:
-        logger.warning(
-            "comments refused",
-            extra={"refused": len(errors), "first": [asdict(error) for error in errors[:3]]},
-        )
     return report
 
 

@@ -81,6 +81,9 @@ def _pages(post_id: str, source: str, cursor: str) -> Iterator[Page]:
 def _store(monitor: Monitor, page: Page) -> int:
     """A page's comments and the cursor behind them are stored together or not at all."""
     report = ingest(page.items, source=monitor.source, post_id=monitor.post_id)
+    for error in report.errors:  # nobody else will hear of it: the cursor moves on
+        said = {"id": error.id, "field": error.field, "problem": error.message}
+        logger.warning("comment refused", extra={"monitor": monitor.pk, **said})
     Monitor.objects.filter(pk=monitor.pk).update(
         cursor=page.cursor,
         comments_processed=F("comments_processed") + report.stored,

@@ -75,11 +75,13 @@ def test_a_page_that_leads_to_itself_ends_the_poll(monkeypatch):
     assert poll_monitors() == 0
 
 
-def test_a_comment_that_cannot_be_stored_does_not_hold_up_those_behind_it(fake_platform):
+def test_a_comment_that_cannot_be_stored_is_logged_and_holds_up_none(fake_platform, caplog):
     MonitorFactory(post_id="p1")
     fake_platform.store.add_comment("p1", text="x" * 20_000, author="ada")
     fake_platform.store.add_comment("p1", text="price?", author="ada")
     assert poll_monitors() == 1
+    [record] = [record for record in caplog.records if record.msg == "comment refused"]
+    assert record.__dict__["field"] == "text"
 
 
 def test_what_was_pushed_before_is_not_stored_again(fake_platform):

@@ -81,11 +81,12 @@ class Options:
             help="sample comments a second (default: 1)",
         )
         parser.add_argument("--host", default="127.0.0.1", help="web address (default: 127.0.0.1)")
-        parser.add_argument("--port", type=_port, default=8000, help="web port (default: 8000)")
+        parser.add_argument("--port", type=tcp_port, default=8000, help="web port (default: 8000)")
         return cls(**vars(parser.parse_args(arguments)))
 
 
-def _port(text: str) -> int:
+def tcp_port(text: str) -> int:
+    """A port of the command line."""
     if not 1 <= int(text) <= 65_535:
         raise argparse.ArgumentTypeError("must be from 1 to 65535")
     return int(text)
