@@ -13,7 +13,7 @@ ERRORS = Counter(
 )
 DURATION = Histogram(
     "comment_processing_duration_seconds",
-    "Time of one ingest, from the parsed items to the commit",
+    "Time of one ingest, from the items as they came to the commit",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
 WAKE_UPS = Counter("wake_ups_total", "Wake-up messages to the broker", ["task", "outcome"])

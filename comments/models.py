@@ -4,6 +4,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
 
+from comments.parsing import MAX_ID_LENGTH
 from comments.sources import MAX_CURSOR_LENGTH, SourceError, get_source
 
 
@@ -15,10 +16,10 @@ class Comment(models.Model):
     """
 
     source = models.CharField(max_length=50)
-    external_id = models.CharField(max_length=100)
-    post_id = models.CharField(max_length=100)
+    external_id = models.CharField(max_length=MAX_ID_LENGTH)
+    post_id = models.CharField(max_length=MAX_ID_LENGTH)
     text = models.TextField()
-    author = models.CharField(max_length=100)
+    author = models.CharField(max_length=MAX_ID_LENGTH)
     posted_at = models.DateTimeField(help_text="when the platform says it was written")
     created_at = models.DateTimeField(db_default=Now(), help_text="when it was stored here")
     analyzed_at = models.DateTimeField(null=True, blank=True)
@@ -46,7 +47,7 @@ class Monitor(models.Model):
     """A post that is watched: polled by beat from the last page read on (`comments.polling`)."""
 
     source = models.CharField(max_length=50)
-    post_id = models.CharField(max_length=100)
+    post_id = models.CharField(max_length=MAX_ID_LENGTH)
     is_active = models.BooleanField(default=True)
     cursor = models.CharField(max_length=MAX_CURSOR_LENGTH, blank=True, editable=False)
     leased_until = models.DateTimeField(null=True, editable=False)

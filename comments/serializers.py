@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from comments.models import Comment
+from comments.parsing import MAX_ID_LENGTH, MAX_TEXT_LENGTH
 
 
 class CommentSerializer(serializers.ModelSerializer[Comment]):
@@ -28,16 +29,16 @@ class CommentSerializer(serializers.ModelSerializer[Comment]):
 class ItemSerializer(serializers.Serializer[Any]):
     """One comment to store. For the schema: `comments.parsing` does the checks, item by item."""
 
-    id = serializers.CharField(max_length=100)
-    text = serializers.CharField(max_length=10_000)
-    author = serializers.CharField(max_length=100)
+    id = serializers.CharField(max_length=MAX_ID_LENGTH)
+    text = serializers.CharField(max_length=MAX_TEXT_LENGTH)
+    author = serializers.CharField(max_length=MAX_ID_LENGTH)
     timestamp = serializers.DateTimeField(help_text="ISO 8601; without a zone it is UTC")
 
 
 class ProcessRequestSerializer(serializers.Serializer[Any]):
     """A batch of a post's comments."""
 
-    post_id = serializers.CharField(max_length=100)
+    post_id = serializers.CharField(max_length=MAX_ID_LENGTH)
     comments = ItemSerializer(
         many=True, required=False, help_text="Left out: fetched from the post's source."
     )

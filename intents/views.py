@@ -19,6 +19,12 @@ class Conflict(APIException):
     status_code = status.HTTP_409_CONFLICT
 
 
+_decision_schema = extend_schema(
+    request=DecisionSerializer,
+    responses={200: ReviewSerializer, 409: OpenApiResponse(description="decided otherwise")},
+)
+
+
 class IntentResultViewSet(ReadOnlyModelViewSet[IntentResult]):
     """Analysed comments, newest first."""
 
@@ -42,19 +48,13 @@ class ReviewViewSet(ReadOnlyModelViewSet[Review]):
         "reject": "intents.decide_review",
     }
 
-    @extend_schema(
-        request=DecisionSerializer,
-        responses={200: ReviewSerializer, 409: OpenApiResponse(description="decided otherwise")},
-    )
+    @_decision_schema
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, pk: str) -> Response:
         """Approve: the message goes out. Doing it again changes nothing."""
         return self._decide(request, Review.Status.APPROVED)
 
-    @extend_schema(
-        request=DecisionSerializer,
-        responses={200: ReviewSerializer, 409: OpenApiResponse(description="decided otherwise")},
-    )
+    @_decision_schema
     @action(detail=True, methods=["post"])
     def reject(self, request: Request, pk: str) -> Response:
         """Reject: no message goes out. Doing it again changes nothing."""

@@ -37,6 +37,13 @@ def make_due(message: DirectMessage) -> None:
     DirectMessage.objects.filter(pk=message.pk).update(next_attempt_at=timezone.now())
 
 
+def deliver_again(message: DirectMessage) -> None:
+    """What happens once the message's next attempt is due."""
+    make_due(message)
+    outbox.deliver_next()
+    message.refresh_from_db()
+
+
 def test_a_due_message_is_delivered_and_its_outcome_recorded(message, fake_platform):
     outbox.deliver_next()
     message.refresh_from_db()
@@ -73,9 +80,7 @@ def test_a_platform_that_is_away_is_tried_again_later(message, fake_platform, se
     assert message.next_attempt_at > timezone.now()
     assert "cannot be reached" in message.last_error
     settings.FAKE_PLATFORM_URL = there
-    make_due(message)
-    outbox.deliver_next()
-    message.refresh_from_db()
+    deliver_again(message)
     assert (message.state, message.last_error) == (State.SENT, "")
     assert [attempt.outcome for attempt in message.log.order_by("number")] == [
         "not_delivered",
@@ -100,9 +105,7 @@ def test_a_lost_answer_is_asked_about_and_the_buyer_gets_one_message(
     outbox.deliver_next()
     message.refresh_from_db()
     assert message.state == State.UNKNOWN
-    make_due(message)
-    outbox.deliver_next()
-    message.refresh_from_db()
+    deliver_again(message)
     assert message.state == State.SENT
     assert len(fake_platform.store.messages()) == 1
 
@@ -110,9 +113,7 @@ def test_a_lost_answer_is_asked_about_and_the_buyer_gets_one_message(
 def test_two_lost_answers_are_left_to_a_person(message, fake_platform):
     break_next(fake_platform, times=2, drop_connection=True)
     outbox.deliver_next()
-    make_due(message)
-    outbox.deliver_next()
-    message.refresh_from_db()
+    deliver_again(message)
     assert (message.state, message.next_attempt_at) == (State.UNKNOWN, None)
 
 
@@ -143,9 +144,7 @@ def test_a_worker_killed_around_the_sending_costs_no_message_and_doubles_none(
     assert outbox.rescue_stuck() == 1
     message.refresh_from_db()
     assert message.state == State.UNKNOWN
-    make_due(message)
-    outbox.deliver_next()
-    message.refresh_from_db()
+    deliver_again(message)
     assert message.state == State.SENT
     assert len(fake_platform.store.messages()) == 1
 

@@ -1,7 +1,6 @@
 """Start the system's own processes for a test, on the test's database."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,12 +15,6 @@ from django.db import connection
 
 ROOT = Path(__file__).parents[2]
 Found = TypeVar("Found")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def database_url() -> str:

@@ -19,8 +19,9 @@ from dmtrigger import outbox
 from dmtrigger.models import DirectMessage
 from intents.models import Review
 from tests.factories import CampaignFactory, CommentFactory, UserFactory
-from tests.integration.processes import answers, database_url, eventually, free_port, process
-from threadsagent.run.__main__ import QUIET
+from tests.integration.processes import answers, database_url, eventually, process
+from threadsagent.embedded import free_port
+from threadsagent.run.processes import QUIET_WORKER
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -50,7 +51,7 @@ class System:
         return process(
             self.logs / f"{name}.log",
             *("celery", "-A", "threadsagent", "worker", "-Q", "analyze,default,send"),
-            *("-c", "1", "-n", f"{name}@%h", *QUIET),
+            *("-c", "1", "-n", f"{name}@%h", *QUIET_WORKER),
             **self.env,
         )
 

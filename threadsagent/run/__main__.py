@@ -26,6 +26,7 @@ import threadsagent.run
 from threadsagent.embedded import StartError, free_port, kept_secret, start_postgres, start_valkey
 from threadsagent.run.processes import (
     LOGS,
+    QUIET_WORKER,
     STATE,
     Child,
     RunError,
@@ -46,9 +47,6 @@ from threadsagent.run.report import (
 METRICS = STATE / "metrics"
 ENVIRONMENT = STATE / "environment"
 READY_SECONDS = 120.0
-# Nobody listens to what workers tell each other, and telling it hangs a worker whose broker dies
-# while it stops.
-QUIET = ("--without-heartbeat", "--without-gossip", "--without-mingle")
 
 
 @dataclass(frozen=True)
@@ -289,7 +287,7 @@ def _start_children(
 
     say("starting workers, web and the fake platform …")
     celery = ("-m", "celery", "-A", "threadsagent")
-    worker = (*celery, "worker", *QUIET)
+    worker = (*celery, "worker", *QUIET_WORKER)
     start("analyze", *worker, "-Q", "analyze", "-c", "1", "-n", "analyze@%h")
     start("work", *worker, "-Q", "default,send", "-c", "2", "-n", "work@%h")
     bind = f"{options.host}:{urlsplit(site.web).port}"

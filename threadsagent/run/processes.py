@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 STATE = ROOT / ".data"
 LOGS = STATE / "logs"
 STOP_SECONDS = 20.0
+# Nobody listens to what workers tell each other, and telling it hangs a worker whose broker dies
+# while it stops.
+QUIET_WORKER = ("--without-heartbeat", "--without-gossip", "--without-mingle")
 
 
 class RunError(RuntimeError):
