@@ -17,3 +17,12 @@ DURATION = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
 WAKE_UPS = Counter("wake_ups_total", "Wake-up messages to the broker", ["task", "outcome"])
+CACHE_HITS = Counter(
+    "comment_deduplication_cache_hits_total", "Comments that Redis knew, so the database was spared"
+)
+CACHE_MISSES = Counter(
+    "comment_deduplication_cache_misses_total", "Comments that Redis did not know"
+)
+REDIS_SKIPPED = Counter(
+    "redis_skipped_total", "Times that something was done without Redis's answer", ["purpose"]
+)

@@ -5,13 +5,26 @@ from contextlib import closing
 
 import pytest
 from django.contrib.auth.models import Group, Permission
+from django_redis import get_redis_connection
 from rest_framework.test import APIClient
 
+from comments import redis, wakeup
 from tests.factories import UserFactory
 from threadsagent.fake_platform.server import FakePlatform, running
 from threadsagent.fake_platform.store import Store
 from threadsagent.models import User
 from threadsagent.roles import OPERATORS
+
+
+@pytest.fixture(autouse=True)
+def empty_redis() -> None:
+    """No test sees what another left there: known ids, used-up rate limits, sessions.
+
+    Nor does it find Redis or the broker given up because another test had taken it away.
+    """
+    redis.breaker.reset()
+    wakeup.breaker.reset()
+    get_redis_connection("default").flushdb()
 
 
 @pytest.fixture

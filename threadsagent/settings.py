@@ -10,6 +10,7 @@ from pathlib import Path
 
 import django_stubs_ext
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from environ.fileaware_mapping import FileAwareMapping
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -61,6 +62,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "knox",
+    "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_results",
@@ -157,10 +159,19 @@ CELERY_TASK_ROUTES = {
 }
 # A message to the broker is only a wake-up (the rows are the queue), so a caller never waits long
 # for a broker that is away: the sweeps below find what no message told of.
+CELERY_TASK_DEFAULT_DELIVERY_MODE = "transient"  # no disk for what may be lost
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}
 CELERY_BROKER_CONNECTION_TIMEOUT = 2  # seconds, for RabbitMQ; Redis has its own two
 if CELERY_BROKER_URL.startswith("redis"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5}
+else:
+    # A RabbitMQ that is out of memory or disk reads nothing and answers nothing, not even that
+    # a connection may be closed: without these limits a caller would wait for ever.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "confirm_publish": True,
+        "read_timeout": 2,
+        "write_timeout": 2,
+    }
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=15)
 POLL_SECONDS = env.float("POLL_SECONDS", default=5)
 CELERY_BEAT_SCHEDULE = {
@@ -175,6 +186,7 @@ CELERY_BEAT_SCHEDULE = {
         ("analyze_comment_batch", SWEEP_SECONDS),
         ("deliver_direct_messages", SWEEP_SECONDS),
         ("rescue_direct_messages", 60.0),
+        ("maintain_partitions", 3600.0),
     )
 }
 
@@ -182,9 +194,15 @@ CELERY_BEAT_SCHEDULE = {
 COMMENT_SOURCE = env.str("COMMENT_SOURCE", default="fake_platform")
 FAKE_PLATFORM_URL = env.str("FAKE_PLATFORM_URL", default="http://127.0.0.1:8900")
 FAKE_PLATFORM_TOKEN = env.str("FAKE_PLATFORM_TOKEN", default="demo")
-ANALYZE_BATCH_SIZE = env.int("ANALYZE_BATCH_SIZE", default=256)
+COMMENT_BATCH_SIZE = env.int("COMMENT_BATCH_SIZE", default=256)  # analysed in one go
+DEDUP_CACHE_TTL = env.int("DEDUP_CACHE_TTL", default=3600)  # seconds
+PROCESSING_TIMEOUT = env.float("PROCESSING_TIMEOUT", default=30)  # seconds
+RETENTION_DAYS = env.int("RETENTION_DAYS", default=30)
 REVIEW_MIN_SCORE = env.int("REVIEW_MIN_SCORE", default=60)
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=32 * 1024 * 1024)
+RATE_LIMIT_PER_MINUTE = env.int("RATE_LIMIT_PER_MINUTE", default=100)
+if RATE_LIMIT_PER_MINUTE < 1:
+    raise ImproperlyConfigured("RATE_LIMIT_PER_MINUTE must be at least 1")
 
 # --- the API ----------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -193,8 +211,11 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["threadsagent.permissions.HasActionPermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["threadsagent.throttling.RateLimits"],
+    "EXCEPTION_HANDLER": "threadsagent.throttling.exception_handler",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["threadsagent.parsers.JSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "threadsagent.pagination.NewestFirst",
     "PAGE_SIZE": 50,
