@@ -3,6 +3,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
+from django.db.models.signals import post_migrate
 
 
 class CommentsConfig(AppConfig):
@@ -10,6 +11,14 @@ class CommentsConfig(AppConfig):
 
     def ready(self) -> None:
         checks.register(check_source)
+        post_migrate.connect(ensure_partitions, sender=self, dispatch_uid="comments.partitions")
+
+
+def ensure_partitions(**_: Any) -> None:
+    """After each migrate there is a partition for today, and for the next days."""
+    from comments import partitions
+
+    partitions.ensure_partitions()
 
 
 def check_source(**_: Any) -> list[checks.CheckMessage]:

@@ -6,42 +6,56 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+import msgspec
+from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
+from psycopg2.errorcodes import CHECK_VIOLATION
 
-from comments import metrics
+from comments import metrics, recent
 from comments.parsing import ItemError, NewComment, parse_batch
+from comments.partitions import ensure_partitions
 from comments.signals import comments_stored
 
 logger = logging.getLogger(__name__)
 
 # One statement, so that two writers with the same comments cannot both think they are new: the
-# unique constraint decides, and RETURNING tells who stored what.
+# ledger's key decides, and what it lets in is what is stored. In the order of the keys, so that
+# writers with overlapping batches wait for each other and never in a circle. The batch is one
+# JSON text: PostgreSQL reads that in a third of the time that five arrays take.
 INSERT = """
-    INSERT INTO comments_comment (source, external_id, post_id, text, author, posted_at)
-    SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[])
-    ON CONFLICT (source, external_id) DO NOTHING
-    RETURNING id
+    WITH batch AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(%(batch)s) AS item (
+            external_id text, post_id text, text text, author text, posted_at timestamptz
+        )
+        ORDER BY external_id COLLATE "C"
+    ), new AS (
+        INSERT INTO comments_seencomment (external_id, source)
+        SELECT external_id, %(source)s FROM batch
+        ON CONFLICT DO NOTHING
+        RETURNING external_id, comment_id
+    )
+    INSERT INTO comments_comment (id, source, external_id, post_id, text, author, posted_at)
+    SELECT new.comment_id, %(source)s, batch.* FROM batch JOIN new USING (external_id)
 """
 
 
 @dataclass
 class IngestReport:
-    """What became of one batch. `received` = `stored` + `duplicates` + the number of errors."""
+    """What became of one batch. `received` = `stored` + `duplicates` + the number of `rejected`."""
 
     received: int = 0
     stored: int = 0
     duplicates: int = 0
-    errors: list[ItemError] = field(default_factory=list)
+    rejected: list[ItemError] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
             f"{self.received} comments: {self.stored} stored, {self.duplicates} duplicates, "
-            f"{len(self.errors)} refused"
+            f"{len(self.rejected)} refused"
         )
 
     def add(self, other: "IngestReport") -> None:
-        """Add a later batch's numbers; its errors' indexes go on from where this one ended."""
-        self.errors += [replace(e, index=e.index + self.received) for e in other.errors]
+        """Add a later batch's numbers; its rejects' indexes go on from where this one ended."""
+        self.rejected += [replace(r, index=r.index + self.received) for r in other.rejected]
         self.received += other.received
         self.stored += other.stored
         self.duplicates += other.duplicates
@@ -56,36 +70,86 @@ def ingest(items: Sequence[Any], *, source: str, post_id: str | None = None) -> 
     """
     metrics.ATTEMPTS.inc(len(items))
     with metrics.DURATION.time():
-        comments, errors = parse_batch(items, post_id)
+        comments, rejected = parse_batch(items, post_id)
+        unique: dict[str, NewComment] = {}
+        for comment in comments:
+            unique.setdefault(comment.external_id, comment)  # the first of two is kept
+        known = recent.known(source, list(unique))
+        unknown = [comment for comment in unique.values() if comment.external_id not in known]
         try:
-            stored = _insert(comments, source) if comments else 0
+            stored, refused = _store(unknown, source)
         except DatabaseError:
             metrics.ERRORS.labels("database").inc()
             raise
-    report = IngestReport(len(items), stored, len(comments) - stored, errors)
-    metrics.SUCCESS.inc(len(comments))
-    metrics.STORED.inc(report.stored)
-    metrics.DUPLICATES.inc(report.duplicates)
-    metrics.ERRORS.labels("validation").inc(len(errors))
-    return report
+    if refused:
+        rejected = sorted(rejected + _locate(refused, items, rejected), key=lambda error: error.index)
+    duplicates = len(items) - len(rejected) - stored
+    metrics.SUCCESS.inc(stored + duplicates)
+    metrics.STORED.inc(stored)
+    metrics.DUPLICATES.inc(duplicates)
+    metrics.ERRORS.labels("validation").inc(len(rejected))
+    return IngestReport(len(items), stored, duplicates, rejected)
 
 
-def _insert(comments: list[NewComment], source: str) -> int:
-    # Every writer locks the keys in the same order, so overlapping batches cannot deadlock. The
-    # sort is stable and the first of two with one id is kept.
-    comments = sorted(comments, key=lambda comment: comment.external_id)
-    columns = [list(column) for column in zip(*comments, strict=True)]
+def _store(comments: list[NewComment], source: str) -> tuple[int, dict[str, str]]:
+    """Store what is new; returns how many that was, and what the database refused, id -> reason."""
+    refused: dict[str, str] = {}
+    if not comments:
+        return 0, refused
+    with transaction.atomic():
+        stored = _insert(comments, source, refused)
+        ids = [c.external_id for c in comments if c.external_id not in refused]
+        transaction.on_commit(partial(_announce, stored, ids, source))
+    return stored, refused
+
+
+def _insert(comments: list[NewComment], source: str, refused: dict[str, str]) -> int:
+    """Insert a batch; when the database refuses it, by halves, down to the comments at fault."""
+    try:
+        return _execute(comments, source)
+    except (DataError, IntegrityError) as error:
+        if _partition_is_missing(error):
+            ensure_partitions(days_ahead=0)
+            return _execute(comments, source)
+        if len(comments) == 1:
+            refused[comments[0].external_id] = str(error).partition("\n")[0]
+            return 0
+    middle = len(comments) // 2
+    first = _insert(comments[:middle], source, refused)
+    return first + _insert(comments[middle:], source, refused)
+
+
+def _execute(comments: list[NewComment], source: str) -> int:
+    batch = msgspec.json.encode(comments).decode()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(INSERT, [source, *columns])
-        new_ids = [row[0] for row in cursor.fetchall()]
-        if new_ids:
-            transaction.on_commit(partial(_announce, new_ids, source))
-    return len(new_ids)
+        cursor.execute(INSERT, {"batch": batch, "source": source})
+        return cursor.rowcount
 
 
-def _announce(new_ids: list[int], source: str) -> None:
-    logger.info(
-        "comments stored",
-        extra={"source": source, "stored": len(new_ids), "first_id": min(new_ids)},
+def _partition_is_missing(error: DatabaseError) -> bool:
+    """PostgreSQL says "no partition of relation found for row" as a check without a name."""
+    cause = error.__cause__
+    return (
+        getattr(cause, "pgcode", None) == CHECK_VIOLATION
+        and getattr(cause, "diag").constraint_name is None
     )
-    comments_stored.send(sender="comments.ingest", count=len(new_ids))
+
+
+def _locate(
+    refused: dict[str, str], items: Sequence[Any], rejected: list[ItemError]
+) -> list[ItemError]:
+    """The items whose ids the database refused, without those that are rejected already."""
+    done = {error.index for error in rejected}
+    return [
+        ItemError(index, item["id"], "item", f"the database refused it: {refused[item['id']]}")
+        for index, item in enumerate(items)
+        if index not in done and item["id"] in refused
+    ]
+
+
+def _announce(stored: int, ids: list[str], source: str) -> None:
+    """After the commit: remember the ids, and tell that there is something to analyse."""
+    recent.remember(source, ids)
+    if stored:
+        logger.info("comments stored", extra={"source": source, "stored": stored})
+        comments_stored.send(sender="comments.ingest", count=stored)

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 MAX_ID_LENGTH = 100  # characters, the spec's column width; the same for post ids and authors
 MAX_TEXT_LENGTH = 10_000  # characters; YouTube's limit, the longest of the platforms
@@ -11,8 +13,8 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCK_SKEW = timedelta(days=1)
 
 
-class NewComment(NamedTuple):
-    """A comment that may be stored."""
+class NewComment(msgspec.Struct, frozen=True):
+    """A comment that may be stored. `comments.ingest` sends it to the database as JSON."""
 
     external_id: str
     post_id: str
@@ -28,7 +30,7 @@ class ItemError:
     index: int
     id: str | None
     field: str
-    message: str
+    reason: str
 
 
 class FieldError(ValueError):

@@ -50,7 +50,7 @@ class ItemErrorSerializer(serializers.Serializer[Any]):
     index = serializers.IntegerField(help_text="its place in the batch, from 0")
     id = serializers.CharField(allow_null=True)
     field = serializers.CharField()
-    message = serializers.CharField()
+    reason = serializers.CharField()
 
 
 class ProcessResponseSerializer(serializers.Serializer[Any]):
@@ -58,11 +58,11 @@ class ProcessResponseSerializer(serializers.Serializer[Any]):
 
     status = serializers.ChoiceField(
         ["success", "partial", "error"],
-        help_text="partial: the good comments are stored, `errors` names the others",
+        help_text="partial: the good comments are stored, `rejected` names the others",
     )
     processed_count = serializers.IntegerField(help_text="well-formed comments of the batch")
     queued_count = serializers.IntegerField(help_text="that now wait to be analysed")
     stored_count = serializers.IntegerField(help_text="that were new")
     duplicates_filtered = serializers.IntegerField(help_text="that were known already")
     processing_time_ms = serializers.IntegerField()
-    errors = ItemErrorSerializer(many=True)  # type: ignore[assignment]  # hides a property on purpose
+    rejected = ItemErrorSerializer(many=True)

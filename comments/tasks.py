@@ -2,10 +2,24 @@
 
 from celery import shared_task
 
-from comments import polling
+from django.db import OperationalError
+
+from comments import partitions, polling
 
 
 @shared_task(name="poll_monitors")
 def poll_monitors() -> int:
     """Poll the watched posts; returns the number of new comments."""
     return polling.poll_monitors()
+
+
+@shared_task(
+    name="maintain_partitions",
+    autoretry_for=(OperationalError,),  # a table that is in use is not waited for long
+    max_retries=5,
+    retry_backoff=True,
+)
+def maintain_partitions() -> None:
+    """Make the partitions of the days to come, drop those that are older than is kept."""
+    partitions.ensure_partitions()
+    partitions.retire()

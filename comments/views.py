@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
+from comments.filters import CommentFilter
 from comments.ingest import IngestReport, ingest
 from comments.models import Comment
 from comments.parsing import MAX_ID_LENGTH, FieldError, parse_text
@@ -36,6 +37,7 @@ class CommentViewSet(ReadOnlyModelViewSet[Comment]):
 
     queryset = Comment.objects.all()
     serializer_class = CommentSerializer
+    filterset_class = CommentFilter
     required_permissions = {
         "list": "comments.view_comment",
         "retrieve": "comments.view_comment",
@@ -68,7 +70,7 @@ class CommentViewSet(ReadOnlyModelViewSet[Comment]):
         """Store a batch of comments, or without `comments` fetch the post's from its source.
 
         A 2xx means that what is counted as stored is committed and will be analysed. A comment
-        that cannot be stored is named in `errors` and costs the others nothing.
+        that cannot be stored is named in `rejected` and costs the others nothing.
         """
         started = time.monotonic()
         post_id, items = _read_batch(request)
@@ -107,7 +109,7 @@ def _process_from_source(post_id: str) -> IngestReport:
 def _answer(report: IngestReport) -> dict[str, Any]:
     accepted = report.stored + report.duplicates
     result = "success"
-    if report.errors:
+    if report.rejected:
         result = "partial" if accepted else "error"
     return {
         "status": result,
@@ -115,5 +117,5 @@ def _answer(report: IngestReport) -> dict[str, Any]:
         "queued_count": report.stored,
         "stored_count": report.stored,
         "duplicates_filtered": report.duplicates,
-        "errors": [asdict(error) for error in report.errors],
+        "rejected": [asdict(error) for error in report.rejected],
     }

@@ -1,25 +1,35 @@
 """Tell a worker that there is something to do.
 
 The rows in the database are the work; a message only says "look now". So a broker that is away
-costs time until the next sweep, never data, and never an error to whoever stored the rows.
+costs time until the next sweep, never data, and never an error to whoever stored the rows. Nor
+does it cost everybody a time-out: after a failure the broker is left alone for `RETRY_SECONDS`.
 """
 
 import logging
 
 from celery import Task
+from circuitbreaker import CircuitBreaker, CircuitBreakerError
 from kombu.exceptions import OperationalError
 
 from comments import metrics
 
 logger = logging.getLogger(__name__)
 
+RETRY_SECONDS = 30
+CONFIRM_SECONDS = 2  # within which RabbitMQ must say that it has the message
 EXPIRES_SECONDS = 60  # by then a sweep has looked; so that none pile up while no worker runs
+
+breaker = CircuitBreaker(
+    failure_threshold=1, recovery_timeout=RETRY_SECONDS, expected_exception=OperationalError
+)
 
 
 def wake(task: Task) -> None:  # type: ignore[type-arg]  # generic only in the stubs
     """Publish one message without arguments for `task`; a dead broker is logged and counted."""
     try:
-        task.apply_async(expires=EXPIRES_SECONDS)
+        _publish(task)
+    except CircuitBreakerError:
+        metrics.WAKE_UPS.labels(task.name, "skipped").inc()
     except OperationalError as error:
         metrics.WAKE_UPS.labels(task.name, "failed").inc()
         logger.warning(
@@ -27,3 +37,8 @@ def wake(task: Task) -> None:  # type: ignore[type-arg]  # generic only in the s
         )
     else:
         metrics.WAKE_UPS.labels(task.name, "sent").inc()
+
+
+@breaker
+def _publish(task: Task) -> None:  # type: ignore[type-arg]
+    task.apply_async(expires=EXPIRES_SECONDS, confirm_timeout=CONFIRM_SECONDS)

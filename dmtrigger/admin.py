@@ -228,14 +228,14 @@ class DirectMessageAdmin(ReadOnlyAdmin):
         "recipient",
         "state",
         "campaign",
-        "comment",
+        "reason",
         "attempts",
         "created_at",
         "sent_at",
         "last_error",
     )
     list_filter = ("state", "campaign")
-    list_select_related = ("campaign", "comment")
+    list_select_related = ("campaign",)
     ordering = ("-id",)
     inlines = (DeliveryAttemptInline,)
     show_full_result_count = False

@@ -6,7 +6,7 @@ from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
-from comments.models import Comment
+from comments.parsing import MAX_ID_LENGTH
 from dmtrigger.rendering import TemplateProblem, check_template
 from dmtrigger.states import State
 from intents.models import Review
@@ -62,12 +62,19 @@ class Campaign(models.Model):
 class DirectMessage(models.Model):
     """The one message for one comment. Written only by `dmtrigger.outbox`.
 
-    `comment` is unique: whatever is approved, raced or repeated, a second message for a comment
-    cannot be stored.
+    `comment_id` is unique: whatever is approved, raced or repeated, a second message for a comment
+    cannot be stored. A message outlives its comment and the review, which are retired after
+    `RETENTION_DAYS`, so it carries all that is needed to send it and to say why it was sent.
     """
 
-    comment = models.OneToOneField(Comment, on_delete=models.PROTECT, related_name="message")
-    review = models.OneToOneField(Review, on_delete=models.PROTECT, related_name="message")
+    comment_id = models.BigIntegerField(unique=True)
+    external_id = models.CharField(max_length=MAX_ID_LENGTH, help_text="the comment's, over there")
+    post_id = models.CharField(max_length=MAX_ID_LENGTH)
+    posted_at = models.DateTimeField(help_text="when the comment was written")
+    reason = models.TextField(help_text="what the model said, and who approved")
+    review = models.OneToOneField(
+        Review, on_delete=models.SET_NULL, null=True, related_name="message"
+    )
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="messages")
     sender = models.CharField(max_length=50)
     recipient = models.CharField(max_length=100)

@@ -7,6 +7,7 @@ always a row that says what was about to happen: a worker killed in between leav
 
 import logging
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count
@@ -38,7 +39,11 @@ def enqueue(review: Review, draft: Draft) -> DirectMessage:
     """
     comment = review.intent.comment
     message = DirectMessage.objects.create(
-        comment=comment,
+        comment_id=comment.pk,
+        external_id=comment.external_id,
+        post_id=comment.post_id,
+        posted_at=comment.posted_at,
+        reason=_reason(review),
         review=review,
         campaign=draft.campaign,
         sender=comment.source,
@@ -98,18 +103,27 @@ def rescue_stuck() -> int:
     return rescued
 
 
+def forget_reviews(before_id: int, **_: Any) -> None:
+    """Let go of the reviews of comments below `before_id` (a `reviews_retired` receiver)."""
+    DirectMessage.objects.filter(comment_id__lt=before_id).exclude(review=None).update(review=None)
+
+
 def count_by_state() -> dict[str, int]:
     """How many messages there are in each state, those without any included."""
     rows = DirectMessage.objects.values_list("state").annotate(Count("pk"))
     return {state.value: 0 for state in State} | dict(rows)
 
 
+def _reason(review: Review) -> str:
+    intent, who = review.intent, review.decided_by or review.decided_by_rule
+    return f"{intent.label} {intent.score} ({intent.model_version}), approved by {who}"
+
+
 def _claim(sendable: list[str]) -> tuple[DirectMessage, DeliveryAttempt] | None:
     now = timezone.now()
     with transaction.atomic():
         message = (
-            DirectMessage.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("comment")
+            DirectMessage.objects.select_for_update(skip_locked=True)
             .filter(state__in=CLAIMABLE, next_attempt_at__lte=now, sender__in=sendable)
             .order_by("next_attempt_at")
             .first()
@@ -127,7 +141,7 @@ def _claim(sendable: list[str]) -> tuple[DirectMessage, DeliveryAttempt] | None:
 
 def _send(send: Send, message: DirectMessage) -> Outcome:
     try:
-        outcome = send(message.comment.external_id, message.text)
+        outcome = send(message.external_id, message.text)
     except Exception as error:  # a sender's bug must not leave the outcome unsaid
         logger.exception("the sender failed", extra={"message_id": message.pk})
         return Outcome(Kind.UNKNOWN, f"the sender failed: {error!r}")
@@ -154,7 +168,7 @@ def _record(attempt: DeliveryAttempt, outcome: Outcome) -> DirectMessage:
         outcome,
         attempts=attempt.number,
         was_unknown=message.maybe_delivered,
-        time_left=message.comment.posted_at + WINDOW - now,
+        time_left=message.posted_at + WINDOW - now,
     )
     message.state = step.state
     message.next_attempt_at = now + step.delay if step.delay is not None else None

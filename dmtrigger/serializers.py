@@ -30,7 +30,10 @@ class DirectMessageSerializer(serializers.ModelSerializer[DirectMessage]):
         model = DirectMessage
         fields = (
             "id",
-            "comment",
+            "comment_id",
+            "external_id",
+            "post_id",
+            "reason",
             "review",
             "campaign",
             "sender",

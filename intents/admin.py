@@ -20,5 +20,5 @@ class IntentResultAdmin(ReadOnlyAdmin):
     )
     list_filter = ("label", "band", "model_version")
     list_select_related = ("comment",)
-    ordering = ("-id",)
+    ordering = ("-comment_id",)
     show_full_result_count = False

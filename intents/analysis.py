@@ -22,14 +22,14 @@ def band_of(score: int) -> Band:
 
 
 def analyze_batch() -> int:
-    """Analyse up to `ANALYZE_BATCH_SIZE` waiting comments and return how many there were.
+    """Analyse up to `COMMENT_BATCH_SIZE` waiting comments and return how many there were.
 
     Claim, results and reviews are one transaction: a worker killed at any line leaves its
     comments waiting, and none is analysed twice.
     """
     classifier = load_classifier()  # before the transaction: the first call takes seconds
     with metrics.BATCH_SECONDS.time(), transaction.atomic():
-        comments = queue.claim_unanalyzed(settings.ANALYZE_BATCH_SIZE)
+        comments = queue.claim_unanalyzed(settings.COMMENT_BATCH_SIZE)
         if not comments:
             return 0
         predictions = classifier.predict([comment.text for comment in comments])

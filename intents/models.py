@@ -26,9 +26,19 @@ class Band(models.TextChoices):
 
 
 class IntentResult(models.Model):
-    """The model's answer for one comment. Written only by `intents.analysis`."""
+    """The model's answer for one comment. Written only by `intents.analysis`.
 
-    comment = models.OneToOneField(Comment, on_delete=models.CASCADE, related_name="intent")
+    Partitioned like the comments and dropped with them (`comments.partitions`); a constraint to a
+    partitioned table would forbid that, so the database checks none.
+    """
+
+    comment = models.OneToOneField(
+        Comment,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        primary_key=True,
+        related_name="intent",
+    )
     label = models.CharField(max_length=20, choices=Label)
     score = models.PositiveSmallIntegerField(help_text="probability of purchase intent, 0 to 100")
     confidence = models.FloatField(help_text="probability of the label, 0 to 1")
@@ -41,8 +51,8 @@ class IntentResult(models.Model):
             models.CheckConstraint(condition=models.Q(score__lte=100), name="score_is_percent"),
         ]
         indexes = [
-            models.Index(fields=["label", "-id"], name="intent_by_label"),
-            models.Index(fields=["-score", "-id"], name="intent_by_score"),
+            models.Index(fields=["label", "comment"], name="intent_by_label"),
+            models.Index(fields=["score", "comment"], name="intent_by_score"),
         ]
 
     def __str__(self) -> str:
@@ -50,14 +60,19 @@ class IntentResult(models.Model):
 
 
 class Review(models.Model):
-    """A flagged purchase intent and its decision. Written only by `intents.reviews`."""
+    """A flagged purchase intent and its decision. Written only by `intents.reviews`.
+
+    Retired with its comment; the message of an approved one says why it was sent.
+    """
 
     class Status(models.TextChoices):
         PENDING = "pending"
         APPROVED = "approved"
         REJECTED = "rejected"
 
-    intent = models.OneToOneField(IntentResult, on_delete=models.CASCADE, related_name="review")
+    intent = models.OneToOneField(
+        IntentResult, on_delete=models.DO_NOTHING, db_constraint=False, related_name="review"
+    )
     status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
     flagged_at = models.DateTimeField(db_default=Now())
     decided_at = models.DateTimeField(null=True, blank=True)

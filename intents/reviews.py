@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
 
 from intents import metrics
 from intents.models import IntentResult, Review
-from intents.signals import review_approved, reviews_flagged
+from intents.signals import review_approved, reviews_flagged, reviews_retired
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +74,16 @@ def describe(review: Review) -> str:
     """Who decided, and when: "approved already by olga at 2026-03-01 08:30"."""
     who = review.decided_by or review.decided_by_rule
     return f"{review.status} already by {who} at {review.decided_at:%Y-%m-%d %H:%M}"
+
+
+def retire(before_id: int, **_: Any) -> None:
+    """Delete the reviews of comments below `before_id` (a `comments_retired` receiver).
+
+    Django would load each of them to look for what refers to it; `reviews_retired` says it once.
+    """
+    reviews_retired.send(sender="intents.reviews", before_id=before_id)
+    old = Review.objects.filter(intent_id__lt=before_id)
+    old._raw_delete(old.db)
 
 
 def count_pending() -> int:

@@ -16,7 +16,6 @@ class IntentResultSerializer(serializers.ModelSerializer[IntentResult]):
     class Meta:
         model = IntentResult
         fields = (
-            "id",
             "comment",
             "label",
             "score",

@@ -20,7 +20,7 @@ from intents import analysis
 def analyze_comment_batch() -> dict[str, int]:
     """Analyse one batch of what waits; a full batch wakes one more worker for the rest."""
     analyzed = analysis.analyze_batch()
-    if analyzed == settings.ANALYZE_BATCH_SIZE:
+    if analyzed == settings.COMMENT_BATCH_SIZE:
         wake(analyze_comment_batch)
     return {"analyzed": analyzed}
 

@@ -70,7 +70,11 @@ class DirectMessageFactory(DjangoModelFactory[DirectMessage]):
         model = DirectMessage
 
     review = factory.SubFactory(ReviewFactory)
-    comment = factory.SelfAttribute("review.intent.comment")
+    comment_id = factory.SelfAttribute("review.intent.comment_id")
+    external_id = factory.SelfAttribute("review.intent.comment.external_id")
+    post_id = factory.SelfAttribute("review.intent.comment.post_id")
+    posted_at = factory.SelfAttribute("review.intent.comment.posted_at")
+    reason = "purchase_intent 85 (test), approved by olga"
     campaign = factory.SubFactory(CampaignFactory)
     sender = "fake_platform"
     recipient = "ada"

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 class NewestFirst(CursorPagination):
     """Cursor paging from the newest row on: no COUNT(*), and no row twice while rows come in."""
 
-    ordering = "-id"
+    ordering = "-pk"
     page_size_query_param = "limit"
     max_page_size = 500
 

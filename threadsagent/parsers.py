@@ -1,7 +1,9 @@
 """How the API reads a body."""
 
+from io import BytesIO
 from typing import IO, Any
 
+import msgspec
 from django.conf import settings
 from rest_framework import parsers, status
 from rest_framework.exceptions import APIException, ParseError
@@ -14,7 +16,11 @@ class BodyTooLarge(APIException):
 
 
 class JSONParser(parsers.JSONParser):
-    """DRF's, which alone knows no limit of size and answers 500 to JSON that is nested too deep."""
+    """DRF's, with a limit of size, and msgspec first, which needs half the time.
+
+    What msgspec refuses goes to DRF's own parser: it takes some more (half of a surrogate pair in
+    one comment must not cost the others theirs) and words the error for the rest.
+    """
 
     def parse(
         self,
@@ -26,7 +32,12 @@ class JSONParser(parsers.JSONParser):
         length = int(parser_context["request"].META.get("CONTENT_LENGTH") or 0)
         if length > settings.MAX_BODY_BYTES:
             raise BodyTooLarge(f"the body is larger than {settings.MAX_BODY_BYTES} bytes")
+        body = stream.read()
         try:
-            return super().parse(stream, media_type, parser_context)
-        except RecursionError as error:
+            return msgspec.json.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        try:
+            return super().parse(BytesIO(body), media_type, parser_context)
+        except RecursionError as error:  # DRF's alone would answer 500
             raise ParseError("JSON parse error - nested too deep") from error

@@ -10,6 +10,10 @@ class Migration(migrations.Migration):
 
     initial = True
 
+    # A constraint to a table that is partitioned already would be made of parts, which Django
+    # could not drop again.
+    run_before = [("comments", "0002_ledger_partitions")]
+
     dependencies = [
         ('comments', '0001_initial'),
         ('intents', '0001_initial'),

@@ -41,7 +41,7 @@ def test_the_answer_has_the_specs_fields(api):
         "queued_count": 2,
         "stored_count": 2,
         "duplicates_filtered": 1,
-        "errors": [],
+        "rejected": [],
     }
 
 
@@ -50,9 +50,9 @@ def test_good_comments_are_kept_and_bad_ones_named(api):
     assert answer.status_code == 200
     body = answer.json()
     assert (body["status"], body["stored_count"]) == ("partial", 1)
-    assert body["errors"] == [
-        {"index": 1, "id": "comment_002", "field": "text", "message": "must not be empty"},
-        {"index": 2, "id": "comment_003", "field": "text", "message": "is missing"},
+    assert body["rejected"] == [
+        {"index": 1, "id": "comment_002", "field": "text", "reason": "must not be empty"},
+        {"index": 2, "id": "comment_003", "field": "text", "reason": "is missing"},
     ]
 
 
@@ -69,7 +69,7 @@ def test_an_empty_batch_is_a_success(api):
 def test_lone_surrogates_that_arrive_as_escapes_are_named(api):
     raw = json.dumps({"post_id": "p", "comments": [item(1, text="\ud83d"), item(2)]})
     answer = api.post(URL, raw, content_type="application/json")
-    assert answer.json()["errors"][0]["message"] == "contains half of a surrogate pair"
+    assert answer.json()["rejected"][0]["reason"] == "contains half of a surrogate pair"
     assert Comment.objects.get().external_id == "comment_002"
 
 

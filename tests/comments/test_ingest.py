@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection
 from comments.ingest import IngestReport, ingest
 from comments.models import Comment
 from comments.parsing import ItemError
+from comments.partitions import today
 from comments.signals import comments_stored
 
 
@@ -64,7 +65,7 @@ def test_the_same_id_on_another_platform_is_another_comment():
 @pytest.mark.django_db
 def test_a_bad_item_costs_only_itself():
     report = store([item(1), item(2, text="a\x00b"), item(3, text="\ud800"), item(4)])
-    assert (report.stored, [error.index for error in report.errors]) == (2, [1, 2])
+    assert (report.stored, [error.index for error in report.rejected]) == (2, [1, 2])
 
 
 @pytest.mark.django_db
@@ -97,11 +98,33 @@ def test_new_comments_are_announced_once_after_the_commit(django_capture_on_comm
 
 
 @pytest.mark.django_db
+def test_what_only_the_database_refuses_costs_only_itself():
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE comments_comment ADD CONSTRAINT no_x CHECK (text <> 'x')")
+    batch = [item(n, text="x" if n in {3, 7} else "fine") for n in range(10)]
+    report = store([{"id": "bad"}, *batch, item(7)])
+    assert (report.stored, report.duplicates) == (8, 0)
+    assert [(error.index, error.field) for error in report.rejected] == [
+        *((0, "text"), (4, "item"), (8, "item"), (11, "item"))
+    ]
+    assert 'violates check constraint "no_x"' in report.rejected[1].reason
+    assert "fine" not in report.rejected[1].reason
+
+
+@pytest.mark.django_db
+def test_a_day_without_its_partition_gets_it():
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE comments_comment_{today():%Y%m%d}")
+    assert store([item(1)]).stored == 1
+    assert Comment.objects.get().external_id == "c00001"
+
+
+@pytest.mark.django_db
 def test_a_database_that_fails_stores_nothing_and_says_so():
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE comments_comment ADD CHECK (text <> 'poison')")
+        cursor.execute("DROP TABLE comments_seencomment")
     with pytest.raises(DatabaseError):
-        store([item(1), item(2, text="poison")])
+        store([item(1), item(2)])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -133,4 +156,4 @@ def test_adding_reports_goes_on_counting_the_places():
     for _ in range(2):
         total.add(IngestReport(5, 3, 1, [ItemError(4, "c", "text", "bad")]))
     assert (total.received, total.stored, total.duplicates) == (10, 6, 2)
-    assert [error.index for error in total.errors] == [4, 9]
+    assert [error.index for error in total.rejected] == [4, 9]

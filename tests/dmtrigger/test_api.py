@@ -10,7 +10,7 @@ def test_a_message_says_its_state_and_its_attempts(api_of, fake_platform):
     deliver_next()
     api = api_of("dmtrigger.view_directmessage")
     body = api.get(f"/messages/{message.pk}").json()
-    assert (body["state"], body["recipient"], body["comment"]) == (
+    assert (body["state"], body["recipient"], body["comment_id"]) == (
         "sent",
         "ada",
         message.comment_id,

@@ -23,13 +23,15 @@ def approve(review: Review) -> None:
     decide(review.pk, Review.Status.APPROVED, user_id=UserFactory().pk)
 
 
-def test_an_approval_puts_the_rendered_message_into_the_outbox():
+def test_an_approval_puts_the_rendered_message_into_the_outbox(operator):
     campaign = CampaignFactory(template="Hi {{ author }}, see {{ link }}")
     review = ReviewFactory(intent__comment__author="grace")
-    approve(review)
+    decide(review.pk, Review.Status.APPROVED, user_id=operator.pk)
     message = DirectMessage.objects.get()
+    comment = review.intent.comment
     assert (message.review, message.campaign, message.recipient) == (review, campaign, "grace")
-    assert message.comment == review.intent.comment
+    assert (message.comment_id, message.external_id) == (comment.pk, comment.external_id)
+    assert message.reason == "purchase_intent 85 (test), approved by olga"
     assert message.text == "Hi grace, see https://shop.example/backpack"
     assert message.state == "pending"
 

@@ -73,7 +73,7 @@ def test_the_score_from_which_on_intents_are_flagged_is_a_setting(settings):
 
 @pytest.mark.django_db
 def test_a_batch_takes_the_oldest_first_and_no_more_than_its_size(settings):
-    settings.ANALYZE_BATCH_SIZE = 2
+    settings.COMMENT_BATCH_SIZE = 2
     oldest, second, _third = CommentFactory.create_batch(3)
     assert analyze_batch() == 2
     assert set(IntentResult.objects.values_list("comment", flat=True)) == {oldest.pk, second.pk}
@@ -91,7 +91,7 @@ def test_a_batch_that_dies_leaves_its_comments_waiting(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_take_different_comments(settings):
-    settings.ANALYZE_BATCH_SIZE = 2
+    settings.COMMENT_BATCH_SIZE = 2
     CommentFactory.create_batch(3)
 
     def work() -> int:

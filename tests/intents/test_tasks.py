@@ -26,7 +26,7 @@ def test_stored_comments_wake_the_analysis_once_a_batch(woken, django_capture_on
 
 @pytest.mark.django_db
 def test_a_full_batch_wakes_another_worker_and_the_last_does_not(woken, settings):
-    settings.ANALYZE_BATCH_SIZE = 2
+    settings.COMMENT_BATCH_SIZE = 2
     CommentFactory.create_batch(3)
     assert tasks.analyze_comment_batch() == {"analyzed": 2}
     assert woken == ["analyze_comment_batch"]
