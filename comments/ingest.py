@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
-from psycopg2.errorcodes import CHECK_VIOLATION
+from psycopg2.errors import CheckViolation
 
 from comments import metrics, recent
 from comments.parsing import ItemError, NewComment, parse_batch
@@ -82,7 +82,8 @@ def ingest(items: Sequence[Any], *, source: str, post_id: str | None = None) -> 
             metrics.ERRORS.labels("database").inc()
             raise
     if refused:
-        rejected = sorted(rejected + _locate(refused, items, rejected), key=lambda error: error.index)
+        rejected += _locate(refused, items, rejected)
+        rejected.sort(key=lambda error: error.index)
     duplicates = len(items) - len(rejected) - stored
     metrics.SUCCESS.inc(stored + duplicates)
     metrics.STORED.inc(stored)
@@ -123,16 +124,13 @@ def _execute(comments: list[NewComment], source: str) -> int:
     batch = msgspec.json.encode(comments).decode()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(INSERT, {"batch": batch, "source": source})
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _partition_is_missing(error: DatabaseError) -> bool:
     """PostgreSQL says "no partition of relation found for row" as a check without a name."""
     cause = error.__cause__
-    return (
-        getattr(cause, "pgcode", None) == CHECK_VIOLATION
-        and getattr(cause, "diag").constraint_name is None
-    )
+    return isinstance(cause, CheckViolation) and cause.diag.constraint_name is None
 
 
 def _locate(

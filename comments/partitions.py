@@ -49,18 +49,19 @@ def ensure_partitions(days_ahead: int = DAYS_AHEAD) -> list[str]:
     made = []
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
-        existing = {name for table in _tables for name, _upper in partitions(table)}
-        for offset in range(days_ahead + 1):
-            day = today() + timedelta(days=offset)
-            for table in _tables:
+        for table in _tables:
+            if not _is_partitioned(table):  # in the middle of the migrations
+                continue
+            existing = {name for name, _upper in partitions(table)}
+            for offset in range(days_ahead + 1):
+                day = today() + timedelta(days=offset)
                 name = f"{table}_{day:%Y%m%d}"
                 if name in existing:
                     continue
-                bounds = [first_id(day), first_id(day + timedelta(days=1))]
                 cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
                 cursor.execute(
                     f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)",
-                    bounds,
+                    [first_id(day), first_id(day) + IDS_PER_DAY],
                 )
                 made.append(name)
     return made
@@ -84,6 +85,12 @@ def retire(keep_days: int | None = None) -> list[str]:
     for name in old:
         logger.info("partition retired", extra={"partition": name})
     return old
+
+
+def _is_partitioned(table: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)", [table])
+        return bool(cursor.fetchone() == (True,))
 
 
 def partitions(table: str) -> list[tuple[str, int]]:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from circuitbreaker import CircuitBreaker, CircuitBreakerError
+from circuitbreaker import CircuitBreaker
 from django_redis import get_redis_connection
 from redis import Redis
 from redis.exceptions import RedisError
@@ -22,32 +22,26 @@ RETRY_SECONDS = 10
 Answer = TypeVar("Answer")
 
 
+breaker = CircuitBreaker(
+    failure_threshold=1,
+    recovery_timeout=RETRY_SECONDS,
+    expected_exception=(RedisError, OSError),
+)
+
+
 def ask(purpose: str, question: Callable[[Redis], Answer]) -> Answer | None:
     """`question(client)`, or None when Redis does not answer; that is logged and counted.
 
     `purpose` is the label of the count: a few fixed words, such as "deduplication".
     """
-    try:
-        return _guarded(question)
-    except CircuitBreakerError:
-        metrics.REDIS_SKIPPED.labels(purpose).inc()
-    except (RedisError, OSError) as error:
-        metrics.REDIS_SKIPPED.labels(purpose).inc()
-        logger.warning(
-            "Redis does not answer, going on without it",
-            extra={"purpose": purpose, "error": type(error).__name__},
-        )
+    if not breaker.opened:
+        try:
+            with breaker:
+                return question(get_redis_connection("default"))
+        except (RedisError, OSError) as error:
+            logger.warning(
+                "Redis does not answer, going on without it",
+                extra={"purpose": purpose, "error": type(error).__name__},
+            )
+    metrics.REDIS_SKIPPED.labels(purpose).inc()
     return None
-
-
-breaker = CircuitBreaker(
-    failure_threshold=1,
-    recovery_timeout=RETRY_SECONDS,
-    expected_exception=(RedisError, OSError),
-    name="redis",
-)
-
-
-@breaker
-def _guarded(question: Callable[[Redis], Answer]) -> Answer:
-    return question(get_redis_connection("default"))

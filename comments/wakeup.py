@@ -8,7 +8,7 @@ does it cost everybody a time-out: after a failure the broker is left alone for 
 import logging
 
 from celery import Task
-from circuitbreaker import CircuitBreaker, CircuitBreakerError
+from circuitbreaker import CircuitBreaker
 from kombu.exceptions import OperationalError
 
 from comments import metrics
@@ -26,10 +26,15 @@ breaker = CircuitBreaker(
 
 def wake(task: Task) -> None:  # type: ignore[type-arg]  # generic only in the stubs
     """Publish one message without arguments for `task`; a dead broker is logged and counted."""
-    try:
-        _publish(task)
-    except CircuitBreakerError:
+    if breaker.opened:
         metrics.WAKE_UPS.labels(task.name, "skipped").inc()
+        return
+    try:
+        with breaker:
+            task.apply_async(
+                expires=EXPIRES_SECONDS,
+                confirm_timeout=CONFIRM_SECONDS,  # type: ignore[call-arg]  # goes on to kombu
+            )
     except OperationalError as error:
         metrics.WAKE_UPS.labels(task.name, "failed").inc()
         logger.warning(
@@ -37,8 +42,3 @@ def wake(task: Task) -> None:  # type: ignore[type-arg]  # generic only in the s
         )
     else:
         metrics.WAKE_UPS.labels(task.name, "sent").inc()
-
-
-@breaker
-def _publish(task: Task) -> None:  # type: ignore[type-arg]
-    task.apply_async(expires=EXPIRES_SECONDS, confirm_timeout=CONFIRM_SECONDS)

@@ -156,6 +156,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "analyze_comment_batch": {"queue": "analyze"},
     "deliver_direct_messages": {"queue": "send"},
+    "poll_monitors": {"queue": "poll"},  # so that a slow platform can be given workers of its own
 }
 # A message to the broker is only a wake-up (the rows are the queue), so a caller never waits long
 # for a broker that is away: the sweeps below find what no message told of.
@@ -197,6 +198,9 @@ FAKE_PLATFORM_TOKEN = env.str("FAKE_PLATFORM_TOKEN", default="demo")
 COMMENT_BATCH_SIZE = env.int("COMMENT_BATCH_SIZE", default=256)  # analysed in one go
 DEDUP_CACHE_TTL = env.int("DEDUP_CACHE_TTL", default=3600)  # seconds
 PROCESSING_TIMEOUT = env.float("PROCESSING_TIMEOUT", default=30)  # seconds
+if not 1 <= PROCESSING_TIMEOUT <= 3600:
+    raise ImproperlyConfigured("PROCESSING_TIMEOUT must be from 1 to 3600 seconds")
+MAX_RETRIES = env.int("MAX_RETRIES", default=3)
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=30)
 REVIEW_MIN_SCORE = env.int("REVIEW_MIN_SCORE", default=60)
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=32 * 1024 * 1024)

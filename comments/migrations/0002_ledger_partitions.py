@@ -27,11 +27,17 @@ PARTITION = """
         PARTITION BY RANGE (id);
     ALTER TABLE comments_comment ALTER COLUMN id SET DEFAULT comments_new_id();
     ALTER TABLE comments_comment ADD PRIMARY KEY (id);
-    DO $$ BEGIN EXECUTE format(
-        'ALTER TABLE comments_comment ATTACH PARTITION comments_comment_before
-         FOR VALUES FROM (MINVALUE) TO (%s)',
-        comments_first_id((now() AT TIME ZONE 'UTC')::date)
-    ); END $$;
+    DO $$ BEGIN
+        IF EXISTS (SELECT FROM comments_comment_before) THEN
+            EXECUTE format(
+                'ALTER TABLE comments_comment ATTACH PARTITION comments_comment_before
+                 FOR VALUES FROM (MINVALUE) TO (%s)',
+                comments_first_id((now() AT TIME ZONE 'UTC')::date)
+            );
+        ELSE
+            DROP TABLE comments_comment_before CASCADE;
+        END IF;
+    END $$;
 """
 
 FILL_LEDGER = """

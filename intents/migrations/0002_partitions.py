@@ -17,11 +17,17 @@ REKEY = """
         (LIKE intents_intentresult_before INCLUDING DEFAULTS INCLUDING CONSTRAINTS)
         PARTITION BY RANGE (comment_id);
     ALTER TABLE intents_intentresult ADD PRIMARY KEY (comment_id);
-    DO $$ BEGIN EXECUTE format(
-        'ALTER TABLE intents_intentresult ATTACH PARTITION intents_intentresult_before
-         FOR VALUES FROM (MINVALUE) TO (%s)',
-        comments_first_id((now() AT TIME ZONE 'UTC')::date)
-    ); END $$;
+    DO $$ BEGIN
+        IF EXISTS (SELECT FROM intents_intentresult_before) THEN
+            EXECUTE format(
+                'ALTER TABLE intents_intentresult ATTACH PARTITION intents_intentresult_before
+                 FOR VALUES FROM (MINVALUE) TO (%s)',
+                comments_first_id((now() AT TIME ZONE 'UTC')::date)
+            );
+        ELSE
+            DROP TABLE intents_intentresult_before;
+        END IF;
+    END $$;
 """
 
 
