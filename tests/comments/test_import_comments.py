@@ -1,17 +1,34 @@
-"""`manage.py import_comments`: whole files, line by line."""
+"""`manage.py import_comments`: whole files, line by line, however often it is stopped."""
 
+import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import tracemalloc
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
-from comments.management.commands import import_comments
-from comments.models import Comment
+from comments import files, imports
+from comments.ingest import IngestReport, ingest
+from comments.models import Comment, FileImport, SeenComment
 
 pytestmark = pytest.mark.django_db
+
+HEADER = "id,post_id,text,author,timestamp\n"
+MOMENT = "2024-01-25T10:30:00Z"
 
 
 def item(number: int, **changes: Any) -> dict[str, Any]:
@@ -20,14 +37,14 @@ def item(number: int, **changes: Any) -> dict[str, Any]:
         "post_id": "p1",
         "text": "how much?",
         "author": "ada",
-        "timestamp": "2024-01-25T10:30:00Z",
+        "timestamp": MOMENT,
     } | changes
 
 
-def run(file: Path) -> tuple[str, list[str]]:
+def run(file: Path, *options: str) -> tuple[str, list[str]]:
     """What the command says on standard output, and its lines on standard error."""
     out, err = StringIO(), StringIO()
-    call_command("import_comments", str(file), stdout=out, stderr=err)
+    call_command("import_comments", str(file), *options, stdout=out, stderr=err)
     return out.getvalue().strip(), err.getvalue().splitlines()
 
 
@@ -42,10 +59,58 @@ def jsonl(tmp_path):
     return write
 
 
+@pytest.fixture
+def csv_file(tmp_path):
+    def write(text: str) -> Path:
+        file = tmp_path / "comments.csv"
+        file.write_text(HEADER + text)
+        return file
+
+    return write
+
+
+class Interruption:
+    """Stands in for `ingest`: notes which items came, and can fail after storing some."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.batches_left = 0
+        self.error: BaseException = OperationalError("the server closed the connection")
+
+    def after(self, batches: int) -> None:
+        """Fail once, in the transaction of the n-th batch from now on; 0 is never."""
+        self.items, self.batches_left = [], batches
+
+    def __call__(self, items: list[Any], *, source: str) -> IngestReport:
+        self.items += items
+        report = ingest(items, source=source)
+        self.batches_left -= 1
+        if self.batches_left == 0:
+            raise self.error
+        return report
+
+
+@pytest.fixture
+def interrupt(monkeypatch) -> Interruption:
+    interruption = Interruption()
+    monkeypatch.setattr(imports, "CHUNK", 2)
+    monkeypatch.setattr(imports, "ingest", interruption)
+    return interruption
+
+
+# Reading ----------------------------------------------------------------------------------------
+
+
 def test_a_file_is_stored_and_the_second_import_is_all_duplicates(jsonl):
     file = jsonl(*(item(n) for n in range(5)))
     assert run(file) == ("5 comments: 5 stored, 0 duplicates, 0 refused", [])
-    assert run(file) == ("5 comments: 0 stored, 5 duplicates, 0 refused", [])
+    finished = FileImport.objects.get().finished_at
+    said, errors = run(file)
+    assert said.splitlines() == [
+        f"This file was imported before, until {finished:%Y-%m-%d %H:%M} UTC.",
+        "5 comments: 0 stored, 5 duplicates, 0 refused",
+    ]
+    assert errors == []
 
 
 def test_what_cannot_be_read_is_named_by_line_and_field_and_the_rest_is_stored(jsonl):
@@ -59,7 +124,7 @@ def test_what_cannot_be_read_is_named_by_line_and_field_and_the_rest_is_stored(j
 
 
 def test_line_numbers_hold_beyond_the_first_chunk(jsonl, monkeypatch):
-    monkeypatch.setattr(import_comments, "CHUNK", 2)
+    monkeypatch.setattr(imports, "CHUNK", 2)
     _, errors = run(jsonl(item(1), item(2), item(3), item(4), item(5, author=7)))
     assert errors[0].endswith(":5: author must be text")
 
@@ -73,41 +138,22 @@ def test_bytes_that_are_not_utf_8_become_replacement_characters(tmp_path):
     assert Comment.objects.get().text == "h� much?"
 
 
-def test_a_csv_file_with_quotes_and_line_breaks(tmp_path):
-    file = tmp_path / "comments.csv"
-    file.write_text(
-        "id,post_id,text,author,timestamp\n"
-        'c1,p1,"two\nlines, ""quoted""",ada,2024-01-25T10:30:00Z\n'
-        "c2,p1,,ada,2024-01-25T10:30:00Z\n"
-    )
-    said, errors = run(file)
-    assert said == "2 comments: 1 stored, 0 duplicates, 1 refused"
-    assert errors == [f"{file}:4: text must not be empty"]
-    assert Comment.objects.get().text == 'two\nlines, "quoted"'
-
-
-def test_a_csv_row_that_is_too_short_or_too_large_is_named(tmp_path):
-    file = tmp_path / "comments.csv"
-    file.write_text(
-        "id,post_id,text,author,timestamp\nc1,p1\n"
-        f"c2,p1,{'x' * 200_000},ada,2024-01-25T10:30:00Z\nc3,p1,ok,ada,2024-01-25T10:30:00Z\n"
+def test_csv_rows_are_named_by_the_line_they_begin_on(csv_file):
+    file = csv_file(
+        f'c1,p1,"two\nlines",ada,{MOMENT}\nc2,p1,,ada,{MOMENT}\nc3,p1,"oh,ada,{MOMENT}\n'
     )
     said, errors = run(file)
     assert said == "3 comments: 1 stored, 0 duplicates, 2 refused"
-    assert errors[0] == f"{file}:2: text is missing"
-    assert errors[1].startswith(f"{file}:3: line is not CSV: field larger")
+    assert errors[0] == f"{file}:4: text must not be empty"
+    assert errors[1].startswith(f"{file}:5: line is not CSV: ")
+    assert Comment.objects.get().text == "two\nlines"
 
 
-def test_a_csv_header_that_lacks_a_column_stops_the_import(tmp_path):
-    file = tmp_path / "comments.csv"
-    file.write_text("id,text\nc1,hello\n")
-    with pytest.raises(CommandError, match="line 1: the header lacks post_id, author, timestamp"):
-        run(file)
-
-
-def test_a_file_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(CommandError, match="No such file"):
-        run(tmp_path / "none.jsonl")
+def test_a_line_that_is_too_long_is_refused_and_the_rest_is_stored(jsonl):
+    file = jsonl(item(1), "x" * 2**21, item(2))
+    said, errors = run(file)
+    assert said == "3 comments: 2 stored, 0 duplicates, 1 refused"
+    assert errors == [f"{file}:2: line is longer than 1048576 bytes"]
 
 
 def test_real_comments_come_in_whole_and_once():
@@ -118,8 +164,38 @@ def test_real_comments_come_in_whole_and_once():
     said, errors = run(file)
     assert Comment.objects.count() == len(ids) - len(errors)
     assert errors == [] or all("characters" in error or "empty" in error for error in errors)
+    assert said.split(" comments")[0] == f"{sum(1 for _ in file.open()):,}"
     assert " 0 stored, " in run(file)[0]
-    assert said.split(" comments")[0] == str(sum(1 for _ in file.open()))
+
+
+# What cannot be imported ------------------------------------------------------------------------
+
+
+def test_a_csv_header_that_lacks_a_column_stops_the_import(tmp_path):
+    file = tmp_path / "comments.csv"
+    file.write_text("id,text\nc1,hello\n")
+    with pytest.raises(CommandError, match="csv: line 1: the header lacks post_id, author, time"):
+        run(file)
+
+
+def test_an_empty_file_is_an_error(tmp_path):
+    file = tmp_path / "comments.jsonl"
+    file.touch()
+    with pytest.raises(CommandError, match="jsonl: is empty"):
+        run(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("none.jsonl", "none.jsonl: No such file or directory"),
+        (".", "Is a directory"),
+        ("/dev/null", "is not a regular file"),
+    ],
+)
+def test_what_is_no_file_is_an_error(tmp_path, name, problem):
+    with pytest.raises(CommandError, match=problem):
+        run(tmp_path / name)
 
 
 def test_a_file_in_which_nothing_can_be_read_is_an_error(jsonl):
@@ -129,5 +205,231 @@ def test_a_file_in_which_nothing_can_be_read_is_an_error(jsonl):
 
 def test_an_unknown_source_is_refused_before_anything_is_stored(jsonl):
     with pytest.raises(CommandError, match="there are: fake_platform"):
-        call_command("import_comments", str(jsonl(item(1))), "--source", "myspace")
+        run(jsonl(item(1)), "--source", "myspace")
     assert not Comment.objects.exists()
+    assert not FileImport.objects.exists()
+
+
+# Stopped and started again ----------------------------------------------------------------------
+
+
+def test_a_second_start_reads_only_what_the_first_has_not_done(jsonl, interrupt):
+    file = jsonl(item(0), "{broken", "", *(item(n) for n in range(1, 6)), item(6, text=""))
+    interrupt.after(3)
+    with pytest.raises(CommandError, match="closed the connection\nWhat was stored is kept, and"):
+        run(file)
+    assert Comment.objects.count() == 3  # the third chunk is stored with its place, or not at all
+    interrupt.after(0)
+    said, errors = run(file)
+    assert [read["id"] for read in interrupt.items] == ["c3", "c4", "c5", "c6"]
+    assert said.splitlines() == [
+        "Going on after line 5, done on an earlier run.",
+        "This run: 4 comments: 3 stored, 0 duplicates, 1 refused",
+        "All runs: 8 comments: 6 stored, 0 duplicates, 2 refused",
+    ]
+    assert errors == [f"{file}:9: text must not be empty"]
+
+
+def test_ctrl_c_says_how_to_go_on(jsonl, interrupt, capsys):
+    file = jsonl(*(item(n) for n in range(4)))
+    interrupt.after(2)
+    interrupt.error = KeyboardInterrupt()
+    with pytest.raises(SystemExit) as stopped:
+        call_command("import_comments", str(file))
+    assert stopped.value.code == 130
+    assert "Stopped. What was stored is kept, and the same command goes" in capsys.readouterr().err
+    assert "Going on after line 2," in run(file)[0]
+
+
+def test_a_csv_record_with_line_breaks_at_the_end_of_a_chunk_is_not_cut(csv_file, interrupt):
+    record = 'c{},p1,"two\n\n""lines""\n",ada,' + MOMENT + "\n"
+    file = csv_file("".join(record.format(n) for n in range(6)) + "c6,p1\n")
+    interrupt.after(2)
+    with pytest.raises(CommandError):
+        run(file)
+    interrupt.after(0)
+    said, errors = run(file)
+    assert [read["id"] for read in interrupt.items] == ["c2", "c3", "c4", "c5", "c6"]
+    assert "Going on after line 9," in said
+    assert errors == [f"{file}:26: text is missing"]
+    assert set(Comment.objects.values_list("text", flat=True)) == {'two\n\n"lines"\n'}
+
+
+def test_restart_begins_at_the_first_line(jsonl, interrupt):
+    file = jsonl(*(item(n) for n in range(4)))
+    interrupt.after(2)
+    with pytest.raises(CommandError):
+        run(file)
+    interrupt.after(0)
+    assert run(file, "--restart")[0] == "4 comments: 2 stored, 2 duplicates, 0 refused"
+
+
+def test_a_changed_file_is_another_import(jsonl, interrupt):
+    interrupt.after(2)
+    with pytest.raises(CommandError):
+        run(jsonl(*(item(n) for n in range(4))))
+    interrupt.after(0)
+    file = jsonl(*(item(n) for n in range(5)))
+    assert run(file)[0] == "5 comments: 3 stored, 2 duplicates, 0 refused"
+
+
+def test_the_same_file_is_another_import_for_another_source(jsonl, interrupt, monkeypatch):
+    monkeypatch.setattr("comments.management.commands.import_comments.get_source", str)
+    file = jsonl(*(item(n) for n in range(4)))
+    interrupt.after(2)
+    with pytest.raises(CommandError):
+        run(file)
+    interrupt.after(0)
+    assert run(file, "--source", "other")[0].startswith("4 comments: 4 stored")
+
+
+def test_a_file_that_was_taken_for_another_format_begins_anew(csv_file, interrupt):
+    file = csv_file(f"c1,p1,hi,ada,{MOMENT}\nc2,p1,hi,ada,{MOMENT}\n")
+    as_text = file.rename(file.with_suffix(".txt"))
+    interrupt.after(2)
+    with pytest.raises(CommandError):
+        run(as_text)
+    interrupt.after(0)
+    assert run(as_text.rename(file))[0] == "2 comments: 2 stored, 0 duplicates, 0 refused"
+
+
+def test_of_two_runs_at_once_one_gives_up(jsonl, monkeypatch):
+    file = jsonl(*(item(n) for n in range(4)))
+
+    def moved_by_another(items: list[Any], *, source: str) -> IngestReport:
+        FileImport.objects.update(position=1)
+        return ingest(items, source=source)
+
+    monkeypatch.setattr(imports, "ingest", moved_by_another)
+    with pytest.raises(CommandError, match="another run of this command"):
+        run(file)
+    assert not Comment.objects.exists()
+
+
+TEXTS = st.text(st.sampled_from('aß😍,"\n\x00'), max_size=5)
+ITEMS = st.builds(lambda number, text: item(number, text=text), st.integers(0, 9), TEXTS)
+BROKEN = st.sampled_from(["", "  ", "{broken", "[1]", "c1", '"', 'c1,p1,"a"b', 'c,"', "x" * 400])
+
+
+def csv_row(values: dict[str, Any]) -> str:
+    written = StringIO()
+    csv.writer(written, lineterminator="").writerow(values.values())
+    return written.getvalue()
+
+
+def attempt(file: Path) -> list[str]:
+    """Run the command and let it fail; its lines on standard error."""
+    err = StringIO()
+    with suppress(CommandError):
+        call_command("import_comments", str(file), stdout=StringIO(), stderr=err)
+    return err.getvalue().splitlines()
+
+
+def outcome() -> tuple[Any, ...]:
+    """What is stored of an import, which is then forgotten."""
+    comments = list(Comment.objects.order_by("external_id").values_list("external_id", "text"))
+    job = FileImport.objects.values_list("line", "received", "stored", "duplicates", "refused")
+    found = comments, job.get()
+    for model in (Comment, SeenComment, FileImport):
+        model.objects.all().delete()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+@hypothesis_settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_wherever_it_is_stopped_the_outcome_is_that_of_one_run(tmp_path, kind, data):
+    good = ITEMS.map(csv_row if kind == "csv" else json.dumps)
+    lines = data.draw(st.lists(good | BROKEN, min_size=1, max_size=12), "lines")
+    chunk = data.draw(st.integers(1, 5), "chunk")
+    stops = data.draw(st.lists(st.integers(1, 4), max_size=4), "stopped in the n-th chunk")
+    file = tmp_path / f"comments.{kind}"
+    file.write_text((HEADER if kind == "csv" else "") + "\n".join(lines) + "\n")
+    interrupt = Interruption()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "MAX_BYTES", 300)
+        expected = attempt(file), outcome()
+        patch.setattr(imports, "CHUNK", chunk)
+        patch.setattr(imports, "ingest", interrupt)
+        said = []
+        for batches in [*stops, 0]:
+            interrupt.after(batches)
+            said += attempt(file)
+            if FileImport.objects.get().finished_at:  # before it came to this stop
+                break
+        assert (said, outcome()) == expected
+
+
+KILLED_IN_THE_THIRD_CHUNK = """
+import os, signal, sys, django
+django.setup()
+from django.core.management import call_command
+from comments import imports
+
+def move_and_die(job, **values):
+    move(job, **values)
+    if job.line == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+move, imports._move, imports.CHUNK = imports._move, move_and_die, 2
+call_command("import_comments", sys.argv[1])
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_process_killed_before_a_commit_leaves_the_place_of_the_one_before(jsonl):
+    file = jsonl(*(item(n) for n in range(4)), "{broken", *(item(n) for n in range(4, 7)))
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
+    nobody = "redis://127.0.0.1:9/0"
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_THE_THIRD_CHUNK, str(file)],
+        cwd=settings.BASE_DIR,
+        env=os.environ | {"DATABASE_URL": url.geturl(), "CELERY_BROKER_URL": nobody},
+        capture_output=True,
+        text=True,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert f"{file}:5: line is not JSON" in killed.stderr
+    assert Comment.objects.count() == 4
+    said, errors = run(file)
+    assert said.splitlines() == [
+        "Going on after line 4, done on an earlier run.",
+        "This run: 4 comments: 3 stored, 0 duplicates, 1 refused",
+        "All runs: 8 comments: 7 stored, 0 duplicates, 1 refused",
+    ]
+    assert errors[0].startswith(f"{file}:5: line is not JSON")  # told again rather than not at all
+
+
+# Memory -----------------------------------------------------------------------------------------
+
+
+def test_memory_does_not_grow_with_the_number_of_lines_that_are_refused(jsonl, monkeypatch):
+    monkeypatch.setattr(imports, "CHUNK", 100)
+
+    def peak(lines: int) -> int:
+        file = jsonl(item(0), *(f"{{broken {n}" for n in range(lines)))
+        with Path(os.devnull).open("w") as nowhere:
+            tracemalloc.start()
+            call_command("import_comments", str(file), stdout=nowhere, stderr=nowhere)
+            used = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        return used
+
+    peak(100)  # what is made once
+    assert peak(5_000) < 1.2 * peak(500)
+
+
+def test_a_chunk_holds_fewer_items_where_they_are_long(jsonl, monkeypatch):
+    monkeypatch.setattr(imports, "CHUNK_BYTES", 300)
+    held = []
+
+    def ingest_and_count(items: list[Any], *, source: str) -> IngestReport:
+        held.append(len(items))
+        return ingest(items, source=source)
+
+    monkeypatch.setattr(imports, "ingest", ingest_and_count)
+    run(jsonl(*(item(n) for n in range(5)), item(5, text="x" * 500), item(6)))
+    assert held == [3, 3, 1]
