@@ -8,7 +8,7 @@ STORED = Counter("comments_stored_total", "Comments that were new and are stored
 DUPLICATES = Counter("comment_duplicates_detected_total", "Comments that were known already")
 ERRORS = Counter(
     "comment_processing_errors_total",
-    "Comments refused (validation) and calls that failed (database, source)",
+    "Comments refused (validation) and calls that failed (database, source, timeout, unexpected)",
     ["error_type"],
 )
 DURATION = Histogram(

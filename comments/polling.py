@@ -1,101 +1,119 @@
 """Fetch a post's comments from its source, and keep the watched posts up to date."""
 
 import logging
+import math
+import time
 from collections.abc import Iterator
-from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
-from django.db.models.functions import Now
 
-from comments import metrics
+from comments import metrics, monitors
+from comments.http import requests_end_by
 from comments.ingest import IngestReport, ingest
 from comments.models import Monitor
 from comments.sources import Page, SourceError, get_source
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=2)  # how long a worker that died keeps others from its post
+
+class OutOfTime(SourceError):
+    """The post could not be read to its end in the time there was."""
 
 
-def process_post(post_id: str, source: str) -> Iterator[IngestReport]:
+def process_post(post_id: str, source: str, deadline: float = math.inf) -> Iterator[IngestReport]:
     """Fetch all of a post's comments and store what is new; one report a page.
 
-    Raises SourceError when a page cannot be had; the pages before it are stored.
+    `deadline` is a time of `time.monotonic()`. Raises SourceError when a page cannot be had, and
+    OutOfTime when the deadline came first; the pages before that are stored.
     """
-    for page in _pages(post_id, source, cursor=""):
-        yield ingest(page.items, source=source, post_id=post_id)
+    try:
+        for page in _pages(post_id, source, "", deadline):
+            yield ingest(page.items, source=source, post_id=post_id)
+    except OutOfTime:
+        metrics.ERRORS.labels("timeout").inc()
+        raise
 
 
 def poll_monitors() -> int:
-    """Poll each active monitor once; a failing one is noted on its row and holds up no other.
+    """Poll the monitors that are due one after another, for about `PROCESSING_TIMEOUT` seconds.
 
-    Returns the number of new comments.
+    Returns the number of new comments. Others may do the same at the same time. A monitor that
+    fails has that noted on its row and holds up no other.
     """
-    due = Monitor.objects.filter(is_active=True)
-    waiting_longest = due.order_by(F("last_processed").asc(nulls_first=True))
-    return sum(_poll(pk) for pk in waiting_longest.values_list("pk", flat=True))
-
-
-def _poll(pk: int) -> int:
-    monitor = _lease(pk)
-    if monitor is None:
-        return 0
+    end = time.monotonic() + settings.PROCESSING_TIMEOUT
     stored = 0
-    try:
-        for page in _pages(monitor.post_id, monitor.source, monitor.cursor):
-            stored += _store(monitor, page)
-    except SourceError as error:
-        _note_failure(monitor, error)
-    Monitor.objects.filter(pk=pk).update(leased_until=None)
+    while monitor := monitors.claim_due():
+        stored += _poll(monitor)
+        if time.monotonic() >= end:
+            break  # beat asks again soon; who stops this worker need not wait for all the others
     return stored
 
 
-def _lease(pk: int) -> Monitor | None:
-    """Take a monitor for a while, so that no second worker polls its post; None if one does.
+def _poll(monitor: Monitor) -> int:
+    """Read a claimed monitor's post on from its cursor; returns the number of new comments."""
+    deadline = time.monotonic() + settings.PROCESSING_TIMEOUT
+    pages = stored = 0
+    try:
+        for page in _pages(monitor.post_id, monitor.source, monitor.cursor, deadline):
+            stored += _store(monitor, page)
+            pages += 1
+    except monitors.LeaseLost:
+        logger.info("poll given up", extra={"monitor": monitor.task_id})
+        monitors.release(monitor)
+    except OutOfTime as error:
+        if pages:
+            monitors.record_success(monitor, finished=False)
+        else:
+            metrics.ERRORS.labels("timeout").inc()
+            _note_failure(monitor, str(error))
+    except SourceError as error:
+        _note_failure(monitor, str(error))
+    except Exception as error:  # one of ours, perhaps with this post only: the others go on
+        metrics.ERRORS.labels("unexpected").inc()
+        logger.exception("poll broken off", extra={"monitor": monitor.task_id})
+        monitors.record_failure(monitor, repr(error))
+    else:
+        monitors.record_success(monitor, finished=True)
+    return stored
 
-    No transaction is open while the platform is asked, so this is a time on the row. A second
-    poll would do no harm but to ask for the same pages.
-    """
-    free = Q(leased_until=None) | Q(leased_until__lt=Now())
-    taken = Monitor.objects.filter(free, pk=pk, is_active=True).update(leased_until=Now() + LEASE)
-    return Monitor.objects.get(pk=pk) if taken else None
 
-
-def _pages(post_id: str, source: str, cursor: str) -> Iterator[Page]:
-    """The pages from `cursor` on. Raises SourceError."""
+def _pages(post_id: str, source: str, cursor: str, deadline: float) -> Iterator[Page]:
+    """The pages from `cursor` on. Raises SourceError, which is OutOfTime from the deadline on."""
     fetch_page = get_source(source)
     while True:
         try:
-            page = fetch_page(post_id, cursor)
-        except SourceError:
+            with requests_end_by(deadline):
+                page = fetch_page(post_id, cursor)
+        except SourceError as error:
+            if time.monotonic() >= deadline:
+                raise OutOfTime(str(error)) from error
             metrics.ERRORS.labels("source").inc()
             raise
         yield page
         if not page.has_next or page.cursor == cursor:  # the latter would never end
             return
+        if time.monotonic() >= deadline:
+            raise OutOfTime(f"post {post_id} has more pages than could be read in the time")
         cursor = page.cursor
 
 
-@transaction.atomic
 def _store(monitor: Monitor, page: Page) -> int:
-    """A page's comments and the cursor behind them are stored together or not at all."""
-    report = ingest(page.items, source=monitor.source, post_id=monitor.post_id)
-    for error in report.errors:  # nobody else will hear of it: the cursor moves on
-        said = {"id": error.id, "field": error.field, "problem": error.message}
-        logger.warning("comment refused", extra={"monitor": monitor.pk, **said})
-    Monitor.objects.filter(pk=monitor.pk).update(
-        cursor=page.cursor,
-        comments_processed=F("comments_processed") + report.stored,
-        last_processed=Now(),
-        error_count=0,
-        last_error="",
-    )
+    """A page's comments and the cursor behind them are stored together or not at all.
+
+    Raises LeaseLost.
+    """
+    with transaction.atomic():
+        row = monitors.lock(monitor)
+        report = ingest(page.items, source=monitor.source, post_id=monitor.post_id)
+        monitors.record_page(row, page.cursor, report.stored)
+    monitor.leased_until = row.leased_until
+    for error in report.rejected:  # nobody else will hear of it: the cursor moves on
+        said = {"id": error.id, "field": error.field, "problem": error.reason}
+        logger.warning("comment refused", extra={"monitor": monitor.task_id, **said})
     return report.stored
 
 
-def _note_failure(monitor: Monitor, error: SourceError) -> None:
-    logger.warning("poll failed", extra={"monitor": monitor.pk, "error": str(error)})
-    Monitor.objects.filter(pk=monitor.pk).update(
-        error_count=F("error_count") + 1, last_error=str(error)
-    )
+def _note_failure(monitor: Monitor, error: str) -> None:
+    logger.warning("poll failed", extra={"monitor": monitor.task_id, "error": error})
+    monitors.record_failure(monitor, error)

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from django.conf import settings
+from django.utils import timezone
 from rest_framework import serializers
 
-from comments.models import Comment
-from comments.parsing import MAX_ID_LENGTH, MAX_TEXT_LENGTH
+from comments.models import Comment, Monitor
+from comments.parsing import MAX_ID_LENGTH, MAX_TEXT_LENGTH, FieldError, parse_text
+from comments.sources import SourceError, get_source
 
 
 class CommentSerializer(serializers.ModelSerializer[Comment]):
@@ -66,3 +69,73 @@ class ProcessResponseSerializer(serializers.Serializer[Any]):
     duplicates_filtered = serializers.IntegerField(help_text="that were known already")
     processing_time_ms = serializers.IntegerField()
     rejected = ItemErrorSerializer(many=True)
+
+
+class PostIdField(serializers.CharField):
+    """A post's id, by the rules that hold for it when comments are handed in."""
+
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return parse_text("post_id", data, MAX_ID_LENGTH)
+        except FieldError as error:
+            raise serializers.ValidationError(str(error)) from error
+
+
+class StartMonitorSerializer(serializers.ModelSerializer[Monitor]):
+    """Which post is to be watched."""
+
+    post_id = PostIdField(max_length=MAX_ID_LENGTH, trim_whitespace=False)
+
+    class Meta:
+        model = Monitor
+        fields = ("post_id", "source", "interval_seconds")
+        extra_kwargs = {
+            "source": {
+                "default": lambda: settings.COMMENT_SOURCE,
+                "help_text": "by default `COMMENT_SOURCE`",
+            }
+        }
+        validators: list[Any] = []  # a post that is watched already is no error
+
+    def validate_source(self, source: str) -> str:
+        """There must be one of that name."""
+        try:
+            get_source(source)
+        except SourceError as error:
+            raise serializers.ValidationError(str(error)) from error
+        return source
+
+
+class MonitorSerializer(serializers.ModelSerializer[Monitor]):
+    """A watched post and how that goes."""
+
+    next_poll_at = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="null when it is stopped"
+    )
+    is_polling = serializers.SerializerMethodField(help_text="a worker is at it just now")
+
+    class Meta:
+        model = Monitor
+        fields = (
+            "task_id",
+            "status",
+            "source",
+            "post_id",
+            "interval_seconds",
+            "next_poll_at",
+            "is_polling",
+            "comments_processed",
+            "last_processed",
+            "error_count",
+            "last_error",
+            "created_at",
+        )
+
+    def to_representation(self, instance: Monitor) -> dict[str, Any]:
+        shown = super().to_representation(instance)
+        if instance.status == Monitor.Status.STOPPED:
+            shown["next_poll_at"] = None
+        return shown
+
+    def get_is_polling(self, monitor: Monitor) -> bool:
+        return monitor.leased_until is not None and monitor.leased_until > timezone.now()

@@ -1,7 +1,6 @@
 """Celery tasks of the way in."""
 
 from celery import shared_task
-
 from django.db import OperationalError
 
 from comments import partitions, polling

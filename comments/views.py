@@ -6,22 +6,25 @@ from typing import Any
 
 from django.conf import settings
 from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework import status
+from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ReadOnlyModelViewSet
+from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
 
+from comments import monitors
 from comments.filters import CommentFilter
 from comments.ingest import IngestReport, ingest
-from comments.models import Comment
+from comments.models import Comment, Monitor
 from comments.parsing import MAX_ID_LENGTH, FieldError, parse_text
-from comments.polling import process_post
+from comments.polling import OutOfTime, process_post
 from comments.serializers import (
     CommentSerializer,
+    MonitorSerializer,
     ProcessRequestSerializer,
     ProcessResponseSerializer,
+    StartMonitorSerializer,
 )
 from comments.sources import SourceError
 
@@ -32,12 +35,19 @@ class SourceUnavailable(APIException):
     status_code = status.HTTP_502_BAD_GATEWAY
 
 
+class SourceTooSlow(APIException):
+    """The post could not be read to its end within `PROCESSING_TIMEOUT`."""
+
+    status_code = status.HTTP_504_GATEWAY_TIMEOUT
+
+
 class CommentViewSet(ReadOnlyModelViewSet[Comment]):
     """Stored comments, newest first."""
 
     queryset = Comment.objects.all()
     serializer_class = CommentSerializer
     filterset_class = CommentFilter
+    lookup_value_regex = "[0-9]+"  # the words that can stand there are other calls
     required_permissions = {
         "list": "comments.view_comment",
         "retrieve": "comments.view_comment",
@@ -98,9 +108,12 @@ def _read_batch(request: Request) -> tuple[str, list[Any] | None]:
 
 def _process_from_source(post_id: str) -> IngestReport:
     total = IngestReport()
+    deadline = time.monotonic() + settings.PROCESSING_TIMEOUT
     try:
-        for report in process_post(post_id, settings.COMMENT_SOURCE):
+        for report in process_post(post_id, settings.COMMENT_SOURCE, deadline):
             total.add(report)
+    except OutOfTime as error:
+        raise SourceTooSlow(f"{error}; {total.stored} comments were stored") from error
     except SourceError as error:
         raise SourceUnavailable(f"{error}; {total.stored} comments were stored") from error
     return total
@@ -119,3 +132,38 @@ def _answer(report: IngestReport) -> dict[str, Any]:
         "duplicates_filtered": report.duplicates,
         "rejected": [asdict(error) for error in report.rejected],
     }
+
+
+class MonitorViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Monitor]):
+    """The posts that are watched, and how that goes; newest first."""
+
+    queryset = Monitor.objects.all()
+    serializer_class = MonitorSerializer
+    lookup_field = "task_id"
+    required_permissions = {
+        "list": "comments.view_monitor",
+        "retrieve": "comments.view_monitor",
+        "create": "comments.add_monitor",
+        "destroy": "comments.change_monitor",  # the monitor stays, and can be started again
+    }
+
+    @extend_schema(
+        request=StartMonitorSerializer, responses={201: MonitorSerializer, 200: MonitorSerializer}
+    )
+    def create(self, request: Request) -> Response:
+        """Watch a post: 201 for a new monitor, 200 for the post's monitor if it has one.
+
+        One that was stopped is started again, and goes on from the last comment it has read.
+        """
+        wanted = StartMonitorSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        monitor, is_new = monitors.start(**wanted.validated_data)
+        answer = self.get_serializer(monitor)
+        return Response(answer.data, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
+
+    @extend_schema(responses={200: MonitorSerializer})
+    def destroy(self, request: Request, task_id: str) -> Response:
+        """Stop watching the post; the answer is the stopped monitor. Again changes nothing."""
+        monitor = self.get_object()
+        monitors.stop(monitor)
+        return Response(self.get_serializer(monitor).data)

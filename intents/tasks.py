@@ -13,7 +13,7 @@ from intents import analysis
 @shared_task(
     name="analyze_comment_batch",
     autoretry_for=(OperationalError,),  # the database was away; the rows still wait
-    max_retries=3,
+    max_retries=settings.MAX_RETRIES,
     retry_backoff=True,
     ignore_result=False,
 )

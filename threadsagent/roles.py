@@ -8,6 +8,7 @@ from django.db.models import Q
 OPERATORS = "Operators"
 OPERATOR_RIGHTS = (
     "comments.view_comment",
+    "comments.view_monitor",
     "intents.view_intentresult",
     "intents.view_review",
     "intents.decide_review",

@@ -7,12 +7,13 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
-from comments.views import CommentViewSet
+from comments.views import CommentViewSet, MonitorViewSet
 from dmtrigger.views import CampaignViewSet, DirectMessageViewSet
 from intents.views import IntentResultViewSet, ReviewViewSet
 from threadsagent import health, metrics
 
 router = SimpleRouter(trailing_slash=False)
+router.register("comments/monitor", MonitorViewSet)
 router.register("comments", CommentViewSet)
 router.register("intents", IntentResultViewSet)
 router.register("reviews", ReviewViewSet)

@@ -30,7 +30,8 @@ class Page:
     def __post_init__(self) -> None:
         if not isinstance(self.items, list):
             raise SourceError("the page has no list of comments")
-        if not isinstance(self.cursor, str) or len(self.cursor) > MAX_CURSOR_LENGTH:
+        usable = isinstance(self.cursor, str) and self.cursor.isprintable()  # so it can be stored
+        if not usable or len(self.cursor) > MAX_CURSOR_LENGTH:
             raise SourceError("the page's cursor cannot be used")
 
 

@@ -2,10 +2,9 @@
 
 from urllib.parse import quote
 
-import httpx
 from django.conf import settings
 
-from comments.http import http_client
+from comments.http import FetchError, get_json
 from comments.sources import Page, SourceError
 
 PAGE_SIZE = 100
@@ -18,11 +17,11 @@ def fetch_page(post_id: str, cursor: str) -> Page:
     url = f"{settings.FAKE_PLATFORM_URL}/posts/{quote(post_id, safe='')}/comments"
     params = {"limit": str(PAGE_SIZE)} | ({"after": cursor} if cursor else {})
     try:
-        response = http_client().get(url, params=params)
-        response.raise_for_status()
-        body = response.json()
+        body = get_json(url, params)
         paging = body["paging"]
         after = paging.get("cursors", {}).get("after", cursor)
         return Page(items=body["data"], cursor=after, has_next="next" in paging)
-    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SourceError(f"fake platform, post {post_id}: {error!r}") from error
+    except FetchError as error:
+        raise SourceError(f"fake platform, post {post_id}: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SourceError(f"fake platform, post {post_id}: no page: {error!r}") from error

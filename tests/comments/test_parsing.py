@@ -21,7 +21,7 @@ def the_error(item: Any) -> tuple[str, str]:
     """The field and the message of the one error that an item gives."""
     good, [error] = parse_batch([item], "p1")
     assert good == []
-    return error.field, error.message
+    return error.field, error.reason
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_good_items_of_a_batch_are_kept():
 def test_without_a_post_id_each_item_carries_its_own():
     [comment], [error] = parse_batch([GOOD | {"post_id": "p9"}, GOOD])
     assert comment.post_id == "p9"
-    assert (error.index, error.field, error.message) == (1, "post_id", "is missing")
+    assert (error.index, error.field, error.reason) == (1, "post_id", "is missing")
 
 
 @pytest.mark.parametrize(

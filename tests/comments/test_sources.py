@@ -76,7 +76,9 @@ def test_a_post_id_that_is_a_step_in_a_path_is_refused(source, post_id):
         fetch_page(post_id, "")
 
 
-@pytest.mark.parametrize("page", [{"items": None}, {"cursor": None}, {"cursor": "x" * 501}])
+@pytest.mark.parametrize(
+    "page", [{"items": None}, {"cursor": None}, {"cursor": "x" * 501}, {"cursor": "\x00"}]
+)
 def test_what_cannot_be_a_page_is_a_source_error(page):
     with pytest.raises(SourceError):
         Page(**{"items": [], "cursor": "", "has_next": False} | page)

@@ -242,22 +242,6 @@ def test_an_operator_settles_an_unknown_outcome(console, campaign, action, state
     assert LogEntry.objects.get().get_change_message() == f"settled: {state}"
 
 
-def test_a_monitor_keeps_its_post_and_what_a_poll_has_written(admin_client):
-    monitor = MonitorFactory(post_id="p1")
-    page = f"/admin/comments/monitor/{monitor.pk}/change/"
-    html = admin_client.get(page).content.decode()
-    assert 'name="post_id"' not in html
-    type(monitor).objects.update(cursor="moved on", comments_processed=7)
-    admin_client.post(page, {"post_id": "p2", "source": "x"})  # the box is not ticked
-    monitor.refresh_from_db()
-    assert (monitor.post_id, monitor.cursor, monitor.is_active) == ("p1", "moved on", False)
-
-
-def test_a_monitor_of_an_unknown_source_is_refused(admin_client):
-    answer = admin_client.post("/admin/comments/monitor/add/", {"source": "x", "post_id": "p1"})
-    assert "there are: fake_platform" in answer.content.decode()
-
-
 def test_an_analysed_comment_can_be_looked_at(admin_client):
     intent = IntentResultFactory(comment__text="price?")
     html = admin_client.get(f"/admin/intents/intentresult/{intent.pk}/change/").content.decode()

@@ -50,7 +50,7 @@ class System:
         """A Celery worker for all queues."""
         return process(
             self.logs / f"{name}.log",
-            *("celery", "-A", "threadsagent", "worker", "-Q", "analyze,default,send"),
+            *("celery", "-A", "threadsagent", "worker", "-Q", "analyze,default,send,poll"),
             *("-c", "1", "-n", f"{name}@%h", *QUIET_WORKER),
             **self.env,
         )

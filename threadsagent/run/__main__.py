@@ -289,7 +289,7 @@ def _start_children(
     celery = ("-m", "celery", "-A", "threadsagent")
     worker = (*celery, "worker", *QUIET_WORKER)
     start("analyze", *worker, "-Q", "analyze", "-c", "1", "-n", "analyze@%h")
-    start("work", *worker, "-Q", "default,send", "-c", "2", "-n", "work@%h")
+    start("work", *worker, "-Q", "default,send,poll", "-c", "2", "-n", "work@%h")
     bind = f"{options.host}:{urlsplit(site.web).port}"
     gunicorn = ("-m", "gunicorn", "threadsagent.wsgi", "-c", "threadsagent/gunicorn.py")
     # Its control socket would lie in the home folder, outside the project.

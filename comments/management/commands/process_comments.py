@@ -27,6 +27,6 @@ class Command(BaseCommand):
                     progress.update(report.received)
         except SourceError as error:
             raise CommandError(f"{error}\nStored before that: {total.stored}.") from error
-        for item in total.errors:
-            self.stderr.write(f"comment {item.id or item.index}: {item.field} {item.message}")
+        for item in total.rejected:
+            self.stderr.write(f"comment {item.id or item.index}: {item.field} {item.reason}")
         self.stdout.write(str(total))

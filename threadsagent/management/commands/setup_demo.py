@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from knox.models import AuthToken
 
-from comments.models import Monitor
+from comments import monitors
 from dmtrigger.models import Campaign
 from threadsagent.fake_platform.player import load_samples
 from threadsagent.models import User
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             defaults={"link": "https://shop.example/nordlicht", "auto_threshold": 90},
         )
         for post_id in sorted({sample.post_id for sample in load_samples()}):
-            Monitor.objects.get_or_create(source="fake_platform", post_id=post_id)
+            monitors.start(post_id, source="fake_platform", interval_seconds=5)
         self.stdout.write(json.dumps({"operator": OPERATOR, "push_token": _push_token()}))
 
 
@@ -58,7 +58,8 @@ def _push_token() -> str:
     user, _created = User.objects.get_or_create(username=INTEGRATION)
     user.set_unusable_password()
     user.save()
-    user.user_permissions.set(Permission.objects.filter(codename="add_comment"))
+    calls = ("add_comment", "view_monitor", "add_monitor", "change_monitor")
+    user.user_permissions.set(Permission.objects.filter(codename__in=calls))
     AuthToken.objects.filter(user=user).delete()
     _token, key = AuthToken.objects.create(user, expiry=timedelta(days=1))
     return str(key)
