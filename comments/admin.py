@@ -1,15 +1,56 @@
 """Comments and monitors in the admin; a comment is what a stranger wrote, so it is never edited."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-from django.contrib import admin
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 
-from comments.models import Comment, Monitor
+from comments import monitors
+from comments.models import Comment, Monitor, SeenComment
+
+SEARCH_HELP = "A post, an author or a comment: the whole id or name, as on the platform."
+
+
+class FirstRows(Paginator[Any]):
+    """Pages of the first 10,000 rows: to count the others, each view would read them all."""
+
+    object_list: QuerySet[Any]
+    most = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        return self.object_list.order_by()[: self.most].count()
+
+
+def ids_of(external_id: str) -> list[int]:
+    """Our ids of the comments that have this id on a platform."""
+    known = SeenComment.objects.filter(external_id=external_id)
+    return list(known.values_list("comment_id", flat=True))
+
+
+def matching(term: str) -> Q:
+    """Comments of a post, by an author, or with an id on a platform.
+
+    Each has its index; to look for a part of a word would read every comment.
+    """
+    return Q(pk__in=ids_of(term)) | Q(post_id=term) | Q(author=term)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):
-    """For tables that one module of the program writes: people look, and change nothing."""
+    """For big tables that one module of the program writes: people look, and change nothing.
+
+    They come in the order of their key only: by any other a page would read the whole table.
+    """
+
+    paginator = FirstRows
+    show_full_result_count = False
+    sortable_by = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -25,26 +66,84 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 class CommentAdmin(ReadOnlyAdmin):
     list_display = ("text", "author", "post_id", "source", "posted_at", "analyzed_at")
     search_fields = ("external_id", "author", "post_id")
+    search_help_text = SEARCH_HELP
     ordering = ("-id",)
-    show_full_result_count = False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Comment], search_term: str
+    ) -> tuple[QuerySet[Comment], bool]:
+        return (queryset.filter(matching(search_term)) if search_term else queryset), False
 
 
 @admin.register(Monitor)
 class MonitorAdmin(admin.ModelAdmin[Monitor]):
+    """Watch a post, change how often; starting and stopping are actions of the list."""
+
     list_display = (
         "post_id",
         "source",
-        "is_active",
+        "task_id",
+        "status",
+        "next_poll",
         "comments_processed",
         "last_processed",
         "error_count",
+        "last_error",
     )
-    polled_fields = ("cursor", "comments_processed", "last_processed", "error_count", "last_error")
+    list_filter = ("status", "source")
+    search_fields = ("post_id", "task_id")
+    ordering = ("-id",)
+    fields = ("source", "post_id", "interval_seconds")
+    polled_fields = (
+        "task_id",
+        "status",
+        "next_poll",
+        "comments_processed",
+        "last_processed",
+        "error_count",
+        "last_error",
+        "cursor",
+        "created_at",
+    )
+    actions = ("start_selected", "stop_selected")
+
+    def get_fields(self, request: HttpRequest, obj: Monitor | None = None) -> Any:
+        return (*self.fields, *self.polled_fields) if obj else self.fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Monitor | None = None) -> Any:
         # The cursor is a place in this post's comments; another post is another monitor.
-        return ("source", "post_id", *self.polled_fields) if obj else self.polled_fields
+        return ("source", "post_id", *self.polled_fields) if obj else ()
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"source": settings.COMMENT_SOURCE} | super().get_changeform_initial_data(request)
 
     def save_model(self, request: HttpRequest, obj: Monitor, form: Any, change: bool) -> None:
-        """Save what was edited only: a poll may have moved the rest on meanwhile."""
-        obj.save(update_fields=form.changed_data if change else None)
+        """Of a monitor that there is, save the interval only: a poll may have moved the rest on."""
+        if change:
+            monitors.set_interval(obj, obj.interval_seconds)
+        else:
+            obj.save()
+
+    @admin.action(description="Start: poll at once", permissions=["change"])
+    def start_selected(self, request: HttpRequest, queryset: QuerySet[Monitor]) -> None:
+        self._do(request, queryset, monitors.resume, "Started")
+
+    @admin.action(description="Stop: poll no more", permissions=["change"])
+    def stop_selected(self, request: HttpRequest, queryset: QuerySet[Monitor]) -> None:
+        self._do(request, queryset, monitors.stop, "Stopped")
+
+    def _do(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Monitor],
+        action: Callable[[Monitor], bool],
+        done: str,
+    ) -> None:
+        changed = [monitor for monitor in queryset if action(monitor)]
+        for monitor in changed:
+            self.log_change(request, monitor, done)
+        messages.info(request, f"{done}: {len(changed)}")
+
+    @admin.display(description="next poll", ordering="next_poll_at")
+    def next_poll(self, monitor: Monitor) -> datetime | None:
+        return None if monitor.status == Monitor.Status.STOPPED else monitor.next_poll_at

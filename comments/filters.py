@@ -1,16 +1,16 @@
-"""By what the comments of the API can be narrowed; each has its index, or its partitions."""
+"""By what the comments of the API can be narrowed; each has its index, or is a range of ids."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import django_filters
 from django.db.models import QuerySet
 
 from comments.models import Comment, SeenComment
-from comments.partitions import IDS_PER_DAY, first_id
+from comments.partitions import id_at
 
 
 class CommentFilter(django_filters.FilterSet):
-    """`stored_after` and `stored_before` also cut down the days that are looked at."""
+    """Times are whole seconds, so that windows that follow each other leave nothing out."""
 
     post_id = django_filters.CharFilter()
     author = django_filters.CharFilter()
@@ -21,7 +21,7 @@ class CommentFilter(django_filters.FilterSet):
 
     class Meta:
         model = Comment
-        fields = ("source",)
+        fields = ()
 
     def by_external_id(
         self, comments: QuerySet[Comment], name: str, value: str
@@ -33,11 +33,7 @@ class CommentFilter(django_filters.FilterSet):
     def from_time(
         self, comments: QuerySet[Comment], name: str, value: datetime
     ) -> QuerySet[Comment]:
-        day = value.astimezone(UTC).date()
-        return comments.filter(created_at__gte=value, pk__gte=first_id(day))
+        return comments.filter(pk__gte=id_at(value))
 
-    def to_time(
-        self, comments: QuerySet[Comment], name: str, value: datetime
-    ) -> QuerySet[Comment]:
-        next_day = first_id(value.astimezone(UTC).date()) + IDS_PER_DAY
-        return comments.filter(created_at__lt=value, pk__lt=next_day)
+    def to_time(self, comments: QuerySet[Comment], name: str, value: datetime) -> QuerySet[Comment]:
+        return comments.filter(pk__lt=id_at(value))

@@ -1,10 +1,10 @@
 """The daily partitions of the tables whose key is a comment's id: made ahead, dropped when old.
 
-A comment's id is `days since EPOCH * IDS_PER_DAY + a number of a sequence`, given out by the
-database (`comments_new_id()`, migration 0002). So a day is a range of ids, and the tables are
-partitioned by their primary key: an id leads to its partition, ids stay unique by themselves, and
-reading the newest first takes one partition after the other. Partitioning by `created_at` would
-need it in every key.
+A comment's id is `seconds since EPOCH * IDS_PER_SECOND + a number of a sequence that goes round`,
+given out by the database (`comments_new_id()`, migration 0002). So a day, or any stretch of time,
+is a range of ids, and the tables are partitioned by their primary key: an id leads to its
+partition, ids stay unique by themselves, and reading the newest first takes one partition after
+the other. Partitioning by `created_at` would need it in every key.
 """
 
 import logging
@@ -17,8 +17,9 @@ from comments.signals import comments_retired
 
 logger = logging.getLogger(__name__)
 
-EPOCH = date(2020, 1, 1)
-IDS_PER_DAY = 10**11  # keeps ids below 2**53, which JSON readers hold exactly, for 240 years
+EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+IDS_PER_SECOND = 10**6  # keeps ids below 2**53, which JSON readers hold exactly, for 285 years
+IDS_PER_DAY = 86_400 * IDS_PER_SECOND
 DAYS_AHEAD = 7
 LOCK_TIMEOUT = "2s"  # a table that a long query holds is tried again at the next run
 ADVISORY_LOCK = 0x7468726561647361  # "threadsa": one process at a time makes partitions
@@ -34,7 +35,12 @@ def register(table: str) -> None:
 
 def first_id(day: date) -> int:
     """The lowest id that a comment stored on `day` (UTC) can have."""
-    return (day - EPOCH).days * IDS_PER_DAY
+    return (day - EPOCH.date()).days * IDS_PER_DAY
+
+
+def id_at(moment: datetime) -> int:
+    """The lowest id that a comment stored in the second of `moment`, or later, can have."""
+    return (moment - EPOCH) // timedelta(seconds=1) * IDS_PER_SECOND
 
 
 def today() -> date:

@@ -16,7 +16,8 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.views.decorators.http import require_POST
 
-from comments.admin import ReadOnlyAdmin
+from comments.admin import SEARCH_HELP, FirstRows, ReadOnlyAdmin, ids_of, matching
+from comments.models import Comment
 from dmtrigger import outbox
 from dmtrigger.campaigns import draft
 from dmtrigger.models import Campaign, DeliveryAttempt, DirectMessage
@@ -73,7 +74,9 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
     list_filter = (StatusFilter, "intent__band", "intent__label")
     list_select_related = ("intent__comment", "decided_by")
     search_fields = ("intent__comment__author", "intent__comment__post_id")
+    search_help_text = SEARCH_HELP
     ordering = ("-intent__score", "pk")
+    paginator = FirstRows
     show_full_result_count = False
     actions = ("approve_selected", "reject_selected")
     change_form_template = "admin/intents/review/decide.html"
@@ -152,6 +155,22 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
 
     # --- what is shown ---
 
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """What waits is few, the best first. All reviews are many: to sort them by anything but
+        their key would read them all."""
+        return self.ordering if _waiting(request) else ("-pk",)
+
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        return super().get_sortable_by(request) if _waiting(request) else ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Review], search_term: str
+    ) -> tuple[QuerySet[Review], bool]:
+        if not search_term:
+            return queryset, False
+        found = Comment.objects.filter(matching(search_term)).values("pk")
+        return queryset.filter(intent__in=found), False
+
     def change_view(
         self,
         request: HttpRequest,
@@ -202,6 +221,11 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         return str(review.decided_by or review.decided_by_rule or "")
 
 
+def _waiting(request: HttpRequest) -> bool:
+    """Whether the list is that of the pending reviews, see `StatusFilter`."""
+    return request.GET.get("status", Review.Status.PENDING) == Review.Status.PENDING
+
+
 def _is_current(fingerprint: str, review: Review) -> bool:
     """Whether this is still the message that would go out; none at all is `decide`'s to refuse."""
     try:
@@ -236,10 +260,18 @@ class DirectMessageAdmin(ReadOnlyAdmin):
     )
     list_filter = ("state", "campaign")
     list_select_related = ("campaign",)
+    search_fields = ("external_id",)
+    search_help_text = "The comment's whole id on the platform."
     ordering = ("-id",)
     inlines = (DeliveryAttemptInline,)
-    show_full_result_count = False
     actions = ("was_delivered", "was_not_delivered")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[DirectMessage], search_term: str
+    ) -> tuple[QuerySet[DirectMessage], bool]:
+        if not search_term:
+            return queryset, False
+        return queryset.filter(comment_id__in=ids_of(search_term)), False
 
     def has_settle_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("dmtrigger.settle_directmessage")

@@ -106,6 +106,7 @@ class DirectMessage(models.Model):
                 name="message_in_flight",
                 condition=models.Q(state=State.SENDING),
             ),
+            models.Index(fields=["state", "id"], name="message_by_state"),
         ]
 
     def __str__(self) -> str:
@@ -115,7 +116,12 @@ class DirectMessage(models.Model):
 class DeliveryAttempt(models.Model):
     """One call of the sender: stored before the request leaves, completed with its outcome."""
 
-    message = models.ForeignKey(DirectMessage, on_delete=models.CASCADE, related_name="log")
+    message = models.ForeignKey(
+        DirectMessage,
+        on_delete=models.CASCADE,
+        related_name="log",
+        db_index=False,  # the constraint has one
+    )
     number = models.PositiveSmallIntegerField()
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -2,6 +2,8 @@
 to show the message that would go out."""
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from comments.admin import ReadOnlyAdmin
 from intents.models import IntentResult
@@ -18,7 +20,10 @@ class IntentResultAdmin(ReadOnlyAdmin):
         "model_version",
         "created_at",
     )
-    list_filter = ("label", "band", "model_version")
-    list_select_related = ("comment",)
+    list_filter = ("label",)  # which has an index
+    list_select_related = ()
     ordering = ("-comment_id",)
-    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[IntentResult]:
+        """Not joined: PostgreSQL would go through all the comments between two of a rare label."""
+        return super().get_queryset(request).prefetch_related("comment")

@@ -52,7 +52,6 @@ class IntentResult(models.Model):
         ]
         indexes = [
             models.Index(fields=["label", "comment"], name="intent_by_label"),
-            models.Index(fields=["score", "comment"], name="intent_by_score"),
         ]
 
     def __str__(self) -> str:

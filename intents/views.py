@@ -28,7 +28,7 @@ _decision_schema = extend_schema(
 class IntentResultViewSet(ReadOnlyModelViewSet[IntentResult]):
     """Analysed comments, newest first."""
 
-    queryset = IntentResult.objects.select_related("comment")
+    queryset = IntentResult.objects.prefetch_related("comment")
     serializer_class = IntentResultSerializer
     required_permissions = {
         "list": "intents.view_intentresult",

@@ -11,16 +11,18 @@ from django.db import migrations, models
 import comments.models
 
 PARTITION = """
-    CREATE SEQUENCE comments_comment_number MAXVALUE 99999999999 CYCLE;
+    CREATE SEQUENCE comments_comment_number MINVALUE 0 MAXVALUE 999999 CYCLE;
 
     CREATE FUNCTION comments_first_id(day date) RETURNS bigint LANGUAGE sql IMMUTABLE AS
-        $$ SELECT (day - DATE '2020-01-01') * 100000000000 $$;
+        $$ SELECT (day - DATE '2020-01-01') * 86400000000 $$;
 
+    -- The clock, not now(): in a long transaction the numbers may go round, but not in a second.
     CREATE FUNCTION comments_new_id() RETURNS bigint LANGUAGE sql VOLATILE AS
-        $$ SELECT comments_first_id((now() AT TIME ZONE 'UTC')::date)
+        $$ SELECT (floor(extract(epoch FROM clock_timestamp()))::bigint - 1577836800) * 1000000
                   + nextval('comments_comment_number') $$;
 
     ALTER TABLE comments_comment RENAME TO comments_comment_before;
+    ALTER INDEX comments_comment_pkey RENAME TO comments_comment_before_pkey;
     ALTER TABLE comments_comment_before ALTER COLUMN id DROP IDENTITY;
     CREATE TABLE comments_comment
         (LIKE comments_comment_before INCLUDING DEFAULTS INCLUDING CONSTRAINTS)

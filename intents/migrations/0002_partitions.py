@@ -13,6 +13,7 @@ REKEY = """
     ALTER TABLE intents_intentresult DROP CONSTRAINT intents_intentresult_comment_id_key;
     ALTER TABLE intents_intentresult ADD PRIMARY KEY (comment_id);
     ALTER TABLE intents_intentresult RENAME TO intents_intentresult_before;
+    ALTER INDEX intents_intentresult_pkey RENAME TO intents_intentresult_before_pkey;
     CREATE TABLE intents_intentresult
         (LIKE intents_intentresult_before INCLUDING DEFAULTS INCLUDING CONSTRAINTS)
         PARTITION BY RANGE (comment_id);
@@ -81,9 +82,5 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             "intentresult",
             models.Index(fields=["label", "comment"], name="intent_by_label"),
-        ),
-        migrations.AddIndex(
-            "intentresult",
-            models.Index(fields=["score", "comment"], name="intent_by_score"),
         ),
     ]

@@ -138,6 +138,32 @@ def test_stored_comments_are_listed_newest_first(api):
     assert [row["external_id"] for row in rest["results"]] == ["comment_001"]
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("post_id=p1", ["comment_002", "comment_001"]),
+        ("author=grace", ["comment_003"]),
+        ("external_id=comment_002", ["comment_002"]),
+        ("external_id=none", []),
+        ("analyzed=true", []),
+        ("post_id=p1&analyzed=false", ["comment_002", "comment_001"]),
+        ("stored_after=2020-01-01T00:00:00Z&post_id=p2", ["comment_003"]),
+        ("stored_after=2099-01-01T00:00:00Z", []),
+        ("stored_before=2020-01-02T00:00:00%2B02:00", []),
+    ],
+)
+def test_comments_are_narrowed_by_what_is_asked_for(api, query, found):
+    post(api, [item(1), item(2)], post_id="p1")
+    post(api, [item(3, author="grace")], post_id="p2")
+    rows = api.get(f"/comments?{query}").json()["results"]
+    assert [row["external_id"] for row in rows] == found
+
+
+def test_a_time_that_is_none_is_a_400(api):
+    answer = api.get("/comments?stored_after=yesterday")
+    assert (answer.status_code, list(answer.json())) == (400, ["stored_after"])
+
+
 def test_one_comment_says_whether_it_is_analysed(api):
     post(api, [item(1)])
     body = api.get(f"/comments/{Comment.objects.get().pk}").json()

@@ -1,6 +1,5 @@
 """Ingestion stores each comment once and says what became of it."""
 
-import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -125,30 +124,6 @@ def test_a_database_that_fails_stores_nothing_and_says_so():
         cursor.execute("DROP TABLE comments_seencomment")
     with pytest.raises(DatabaseError):
         store([item(1), item(2)])
-
-
-@pytest.mark.django_db(transaction=True)
-def test_overlapping_writers_store_each_comment_once_and_count_it_once():
-    reports: list[IngestReport] = []
-    # every writer gets the same keys in another order, which would deadlock were they not sorted
-    batches = [[item((n * step) % 401) for n in range(401)] for step in (1, 7, 29, 113)]
-    start = threading.Barrier(len(batches))
-
-    def write(batch: list[Any]) -> None:
-        start.wait()
-        try:
-            reports.append(store(batch))
-        finally:
-            connection.close()
-
-    writers = [threading.Thread(target=write, args=(batch,)) for batch in batches]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert Comment.objects.count() == 401
-    assert sum(report.stored for report in reports) == 401
-    assert sum(report.duplicates for report in reports) == 3 * 401
 
 
 def test_adding_reports_goes_on_counting_the_places():

@@ -1,6 +1,6 @@
 """A day's comments are a partition, made ahead and dropped when they are old."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -11,6 +11,7 @@ from comments.partitions import (
     IDS_PER_DAY,
     ensure_partitions,
     first_id,
+    id_at,
     partitions,
     retire,
     today,
@@ -41,12 +42,17 @@ def test_a_comments_id_says_on_which_day_it_was_stored():
     item = {"id": "c1", "text": "price?", "author": "ada", "timestamp": "2024-01-25T10:30:00Z"}
     ingest([item], source="fake_platform", post_id="p1")
     comment = Comment.objects.get()
-    assert first_id(today()) < comment.pk < first_id(today()) + IDS_PER_DAY
+    second = timedelta(seconds=1)
+    assert id_at(comment.created_at) <= comment.pk < id_at(comment.created_at + 2 * second)
     assert SeenComment.objects.get().comment_id == comment.pk
 
 
-def test_ids_stay_exact_for_every_reader_of_json():
-    assert first_id(date(2250, 1, 1)) + IDS_PER_DAY < 2**53
+def test_ids_grow_with_time_and_stay_exact_for_every_reader_of_json():
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert first_id(noon.date()) < id_at(noon) < id_at(noon + timedelta(seconds=1))
+    assert id_at(noon) == id_at(noon + timedelta(milliseconds=999))
+    assert id_at(noon.replace(hour=0)) == first_id(noon.date())
+    assert first_id(date(2300, 1, 1)) < 2**53
 
 
 def test_there_are_partitions_for_today_and_the_days_to_come():
