@@ -74,9 +74,9 @@ def ingest(items: Sequence[Any], *, source: str, post_id: str | None = None) -> 
         unique: dict[str, NewComment] = {}
         for comment in comments:
             unique.setdefault(comment.external_id, comment)  # the first of two is kept
-        known = recent.known(source, list(unique))
-        unknown = [comment for comment in unique.values() if comment.external_id not in known]
         try:
+            known = recent.known(source, list(unique))
+            unknown = [comment for comment in unique.values() if comment.external_id not in known]
             stored, refused = _store(unknown, source)
         except DatabaseError:
             metrics.ERRORS.labels("database").inc()
@@ -99,8 +99,10 @@ def _store(comments: list[NewComment], source: str) -> tuple[int, dict[str, str]
         return 0, refused
     with transaction.atomic():
         stored = _insert(comments, source, refused)
+        if len(refused) == len(comments) > 1:  # then it is not the comments
+            raise DatabaseError(f"every comment is refused: {next(iter(refused.values()))}")
         ids = [c.external_id for c in comments if c.external_id not in refused]
-        transaction.on_commit(partial(_announce, stored, ids, source))
+        transaction.on_commit(partial(_announce, stored, ids, source), robust=True)
     return stored, refused
 
 
@@ -109,12 +111,13 @@ def _insert(comments: list[NewComment], source: str, refused: dict[str, str]) ->
     try:
         return _execute(comments, source)
     except (DataError, IntegrityError) as error:
-        if _partition_is_missing(error):
-            ensure_partitions(days_ahead=0)
-            return _execute(comments, source)
+        if _partition_is_missing(error) and ensure_partitions(days_ahead=0):
+            return _insert(comments, source, refused)
         if len(comments) == 1:
             refused[comments[0].external_id] = str(error).partition("\n")[0]
             return 0
+    # In the order of the keys, as within a statement.
+    comments = sorted(comments, key=lambda comment: comment.external_id)
     middle = len(comments) // 2
     first = _insert(comments[:middle], source, refused)
     return first + _insert(comments[middle:], source, refused)

@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Least, Now
 
 from comments.models import Monitor
+from comments.parsing import storable
 
 STORING = timedelta(seconds=30)  # the most that a page may take from its arrival to its commit
 FIRST_DELAY = timedelta(seconds=10)
@@ -130,7 +131,7 @@ def record_failure(monitor: Monitor, error: str) -> None:
     row = _locked(monitor)
     if row is not None:
         failures = row.error_count + 1
-        _end_poll(row, failures, _storable(error), retry_delay(failures))
+        _end_poll(row, failures, storable(error)[:MAX_ERROR_LENGTH], retry_delay(failures))
 
 
 def retry_delay(failures: int) -> timedelta:
@@ -172,8 +173,3 @@ def _end_poll(row: Monitor, failures: int, error: str, delay: timedelta) -> None
     row.next_poll_at = Now() + delay
     row.leased_until = None
     row.save(update_fields=["status", "error_count", "last_error", "next_poll_at", "leased_until"])
-
-
-def _storable(error: str) -> str:
-    """Without what PostgreSQL cannot hold: an error may quote what a platform sent."""
-    return error.encode(errors="replace").decode().replace("\x00", "")[:MAX_ERROR_LENGTH]

@@ -59,6 +59,11 @@ def parse_text(field: str, value: Any, limit: int) -> str:
     return value
 
 
+def storable(text: str) -> str:
+    """Any text, made such that PostgreSQL can hold it: a platform's words, a file's name."""
+    return text.replace("\x00", "").encode(errors="replace").decode()
+
+
 def parse_timestamp(value: Any) -> datetime:
     """ISO 8601; one without a zone is UTC, as the spec's documents write them."""
     if not isinstance(value, str):

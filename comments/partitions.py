@@ -44,7 +44,11 @@ def id_at(moment: datetime) -> int:
 
 
 def today() -> date:
-    return datetime.now(UTC).date()
+    """The day (UTC) by the database's clock, which gives out the ids."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT (now() AT TIME ZONE 'UTC')::date")
+        day: date = cursor.fetchone()[0]
+        return day
 
 
 def ensure_partitions(days_ahead: int = DAYS_AHEAD) -> list[str]:
@@ -55,12 +59,13 @@ def ensure_partitions(days_ahead: int = DAYS_AHEAD) -> list[str]:
     made = []
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+        first_day = today()
         for table in _tables:
             if not _is_partitioned(table):  # in the middle of the migrations
                 continue
             existing = {name for name, _upper in partitions(table)}
             for offset in range(days_ahead + 1):
-                day = today() + timedelta(days=offset)
+                day = first_day + timedelta(days=offset)
                 name = f"{table}_{day:%Y%m%d}"
                 if name in existing:
                     continue
@@ -81,16 +86,22 @@ def retire(keep_days: int | None = None) -> list[str]:
     """
     keep_days = settings.RETENTION_DAYS if keep_days is None else keep_days
     oldest_kept = first_id(today() - timedelta(days=keep_days))
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
-        old = [n for table in _tables for n, upper in partitions(table) if upper <= oldest_kept]
-        if old:
-            cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-            comments_retired.send(sender="comments.partitions", before_id=oldest_kept)
-            cursor.execute(f"DROP TABLE {', '.join(old)}")
-    for name in old:
+    dropped = []
+    for table in reversed(_tables):
+        # Each in a transaction of its own: who locks several tables waits in circles with those
+        # who read them in another order. What is left after a kill the next run drops.
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+            old = [name for name, upper in partitions(table) if upper <= oldest_kept]
+            if old and not dropped:
+                comments_retired.send(sender="comments.partitions", before_id=oldest_kept)
+            if old:
+                cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+                cursor.execute(f"DROP TABLE {', '.join(old)}")
+        dropped += old
+    for name in dropped:
         logger.info("partition retired", extra={"partition": name})
-    return old
+    return dropped
 
 
 def _is_partitioned(table: str) -> bool:

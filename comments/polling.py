@@ -81,6 +81,7 @@ def _poll(monitor: Monitor) -> int:
 def _pages(post_id: str, source: str, cursor: str, deadline: float) -> Iterator[Page]:
     """The pages from `cursor` on. Raises SourceError, which is OutOfTime from the deadline on."""
     fetch_page = get_source(source)
+    seen = {cursor}
     while True:
         try:
             with requests_end_by(deadline):
@@ -91,8 +92,9 @@ def _pages(post_id: str, source: str, cursor: str, deadline: float) -> Iterator[
             metrics.ERRORS.labels("source").inc()
             raise
         yield page
-        if not page.has_next or page.cursor == cursor:  # the latter would never end
+        if not page.has_next or page.cursor in seen:  # the latter would never end
             return
+        seen.add(page.cursor)
         if time.monotonic() >= deadline:
             raise OutOfTime(f"post {post_id} has more pages than could be read in the time")
         cursor = page.cursor

@@ -1,24 +1,39 @@
 """The ids that came in lately, kept in Redis: they spare the database what it would answer anyway.
 
 They are remembered only after the commit that stored them (or found them stored), so an id that
-Redis knows is in the ledger. Redis forgetting, or being gone, costs time and nothing else. After
-the database is restored from a backup the keys `seen:*` have to go (docs/operators.md).
+Redis knows is in the ledger. Redis forgetting, or being gone, costs time and nothing else. The keys
+name the database that they speak of: one that is made anew, restored to an earlier time or failed
+over to a replica has others, and so has the staging system that shares a Redis.
 """
 
+import threading
 import time
 from collections.abc import Sequence
 
 from django.conf import settings
+from django.db import connection
 from redis import Redis
 
 from comments import metrics
 from comments.redis import ask
 
 PURPOSE = "deduplication"
+SAMPLE = 64
 
 
 def known(source: str, ids: Sequence[str]) -> set[str]:
-    """Those of `ids` that were remembered within `DEDUP_CACHE_TTL` seconds."""
+    """Those of `ids` that were remembered within `DEDUP_CACHE_TTL` seconds, if they are many.
+
+    A sample is looked up first. When less than a quarter of it is known, Redis would cost more
+    than it saves: the statement that stores the others finds the known ones too.
+    """
+    sample = ids[:: len(ids) // SAMPLE] if len(ids) > 2 * SAMPLE else ()
+    if sample and 4 * len(_known(source, sample)) < len(sample):
+        return set()
+    return _known(source, ids)
+
+
+def _known(source: str, ids: Sequence[str]) -> set[str]:
     if not ids:
         return set()
     found = ask(PURPOSE, lambda redis: _look_up(redis, source, ids)) or set()
@@ -56,4 +71,22 @@ def _look_up(redis: Redis, source: str, ids: Sequence[str]) -> set[str]:
 def _keys(source: str) -> tuple[str, str]:
     """This stretch's set, and that of the one before."""
     stretch = int(time.time() // settings.DEDUP_CACHE_TTL)
-    return f"seen:{source}:{stretch}", f"seen:{source}:{stretch - 1}"
+    name = f"seen:{_database()}:{source}"
+    return f"{name}:{stretch}", f"{name}:{stretch - 1}"
+
+
+_asked = threading.local()  # Django's connections are the threads' own
+
+
+def _database() -> str:
+    """What tells this database, in its present life, from all others; asked once a connection."""
+    connection.ensure_connection()
+    if getattr(_asked, "connection", None) is not connection.connection:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT system_identifier, oid, timeline_id FROM pg_control_system(),"
+                " pg_control_checkpoint(), pg_database WHERE datname = current_database()"
+            )
+            _asked.name = "-".join(map(str, cursor.fetchone()))
+            _asked.connection = connection.connection
+    return str(_asked.name)

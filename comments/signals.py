@@ -7,5 +7,5 @@ from django.dispatch import Signal
 comments_stored = Signal()
 
 # Sent in the transaction that drops the partitions of old comments, before it does; all that
-# belongs to comments with an id below `before_id` goes with them.
+# belongs to comments with an id below `before_id` and is in no partition goes with them.
 comments_retired = Signal()

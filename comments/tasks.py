@@ -1,7 +1,7 @@
 """Celery tasks of the way in."""
 
 from celery import shared_task
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 
 from comments import partitions, polling
 
@@ -14,7 +14,8 @@ def poll_monitors() -> int:
 
 @shared_task(
     name="maintain_partitions",
-    autoretry_for=(OperationalError,),  # a table that is in use is not waited for long
+    # A table that is in use is not waited for long; a decision may be under way on a review.
+    autoretry_for=(OperationalError, IntegrityError),
     max_retries=5,
     retry_backoff=True,
 )

@@ -28,6 +28,8 @@ from comments.serializers import (
 )
 from comments.sources import SourceError
 
+MAX_COMMENTS = 50_000  # of one call: a byte or two can be a wrong item, and the answer names each
+
 
 class SourceUnavailable(APIException):
     """The platform that the post is on did not give its comments."""
@@ -39,6 +41,12 @@ class SourceTooSlow(APIException):
     """The post could not be read to its end within `PROCESSING_TIMEOUT`."""
 
     status_code = status.HTTP_504_GATEWAY_TIMEOUT
+
+
+class TooManyComments(APIException):
+    """The call has more comments than are worked on at once."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
 
 
 class CommentViewSet(ReadOnlyModelViewSet[Comment]):
@@ -103,6 +111,8 @@ def _read_batch(request: Request) -> tuple[str, list[Any] | None]:
     items = request.data.get("comments")
     if items is not None and not isinstance(items, list):
         raise ValidationError({"comments": "must be a list"})
+    if items is not None and len(items) > MAX_COMMENTS:
+        raise TooManyComments(f"{len(items)} comments in one call, the limit is {MAX_COMMENTS}")
     return post_id, items
 
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
+from comments.parsing import storable
 from dmtrigger import metrics
 from dmtrigger.campaigns import Draft
 from dmtrigger.models import DeliveryAttempt, DirectMessage
@@ -146,8 +147,8 @@ def _send(send: Send, message: DirectMessage) -> Outcome:
         logger.exception("the sender failed", extra={"message_id": message.pk})
         return Outcome(Kind.UNKNOWN, f"the sender failed: {error!r}")
     # What a platform says is a stranger's text: it must fit the columns.
-    storable = outcome.detail.replace("\x00", "").encode("utf-8", "replace").decode()
-    return outcome._replace(detail=storable[:MAX_DETAIL], message_id=outcome.message_id[:200])
+    detail = storable(outcome.detail)[:MAX_DETAIL]
+    return outcome._replace(detail=detail, message_id=outcome.message_id[:200])
 
 
 @transaction.atomic

@@ -35,4 +35,4 @@ def approve_by_rule(reviews: list[Review], **_: Any) -> None:
 def enqueue_message(review: Review, **_: Any) -> None:
     """An approval puts the message into the outbox, in the transaction of the decision."""
     outbox.enqueue(review, draft(review.intent.comment))
-    transaction.on_commit(partial(wake, deliver_direct_messages))
+    transaction.on_commit(partial(wake, deliver_direct_messages), robust=True)

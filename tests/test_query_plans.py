@@ -7,7 +7,7 @@ A million comments of eight days stand in the tables here. Every statement of a 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from unittest import mock
 
@@ -81,8 +81,11 @@ MESSAGES = """
 
 
 @pytest.fixture(scope="module")
-def million(django_db_setup, django_db_blocker) -> Iterator[None]:
-    """The rows, in one transaction that all tests of this module are in and nobody commits."""
+def million(django_db_setup, django_db_blocker) -> Iterator[date]:
+    """The rows, in one transaction that all tests of this module are in and nobody commits.
+
+    The value is the first of their days.
+    """
     first = partitions.today() - timedelta(days=DAYS - 1)
     with django_db_blocker.unblock(), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -96,7 +99,7 @@ def million(django_db_setup, django_db_blocker) -> Iterator[None]:
             cursor.execute(rows, {"first": first})
         _change_indexes("add_index")
         cursor.execute("ANALYZE")
-        yield
+        yield first
         transaction.set_rollback(True)
 
 
@@ -329,9 +332,8 @@ def test_one_row_is_found_by_its_id(api, path, indexes):
         ),
     ],
 )
-def test_of_the_days_only_those_asked_for_are_looked_at(api, query, days, index):
-    first = partitions.today() - timedelta(days=DAYS - 1)
-    dates = [first + timedelta(days=n) for n in range(DAYS)]
+def test_of_the_days_only_those_asked_for_are_looked_at(api, million, query, days, index):
+    dates = [million + timedelta(days=n) for n in range(DAYS)]
     names = [f"comments_comment_{date:%Y%m%d}" for date in dates]
     with explained() as plans:
         assert api.get(f"/comments?{query.format(*dates)}").json()["results"]

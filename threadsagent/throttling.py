@@ -63,7 +63,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> "Response | 
 
     view = context["view"]
     refused = isinstance(error, NotAuthenticated | AuthenticationFailed | PermissionDenied)
-    if refused and _is_limited(view) and "RateLimit" not in view.headers:
+    if refused and "RateLimit" not in view.headers:
         try:
             _spend("client", _client(context["request"]), view)
         except RateLimited as limited:

@@ -115,6 +115,17 @@ def test_a_body_over_the_limit_is_a_413(api, settings):
     assert "100 bytes" in answer.json()["detail"]
 
 
+def test_more_comments_than_a_call_may_have_are_a_413(api):
+    answer = post(api, [0] * 50_001)
+    assert answer.status_code == 413
+    assert answer.json()["detail"] == "50001 comments in one call, the limit is 50000"
+
+
+def test_a_batch_of_25_000_is_stored(api):
+    answer = post(api, [item(n) for n in range(25_000)])
+    assert (answer.status_code, answer.json()["stored_count"]) == (200, 25_000)
+
+
 def test_without_comments_the_posts_are_fetched_from_the_source(api, fake_platform):
     for n in range(120):  # more than one page
         fake_platform.store.add_comment("a/b", text=f"price {n}?", author="ada")

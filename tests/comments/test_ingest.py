@@ -111,10 +111,20 @@ def test_what_only_the_database_refuses_costs_only_itself():
 
 
 @pytest.mark.django_db
-def test_a_day_without_its_partition_gets_it():
+def test_what_is_no_comments_fault_is_blamed_on_none():
     with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE comments_seencomment ALTER comment_id DROP DEFAULT")
+    with pytest.raises(DatabaseError, match="every comment is refused: null value in column"):
+        store([item(1), item(2)])
+
+
+@pytest.mark.django_db
+def test_a_day_without_its_partition_gets_it_also_when_a_comment_is_refused():
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE comments_comment ADD CONSTRAINT no_x CHECK (text <> 'x')")
         cursor.execute(f"DROP TABLE comments_comment_{today():%Y%m%d}")
-    assert store([item(1)]).stored == 1
+    report = store([item(1), item(2, text="x")])
+    assert (report.stored, len(report.rejected)) == (1, 1)
     assert Comment.objects.get().external_id == "c00001"
 
 

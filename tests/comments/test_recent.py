@@ -42,6 +42,15 @@ def test_only_the_unknown_ones_of_a_batch_go_to_the_database():
     assert Comment.objects.count() == 3
 
 
+@pytest.mark.django_db
+def test_a_large_batch_is_looked_up_only_if_a_good_part_of_it_is_known():
+    ids = [f"c{n}" for n in range(1_000)]
+    recent.remember(SOURCE, ids[:100])
+    assert recent.known(SOURCE, ids) == set()
+    recent.remember(SOURCE, ids[:500])
+    assert recent.known(SOURCE, ids) == set(ids[:500])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_what_the_database_knew_is_remembered_too():
     store(1)
@@ -65,11 +74,13 @@ def test_a_refused_comment_is_not_remembered():
     assert store(1).stored == 1
 
 
+@pytest.mark.django_db
 def test_the_same_id_on_another_platform_is_unknown():
     recent.remember(SOURCE, ["c1"])
     assert recent.known("elsewhere", ["c1"]) == set()
 
 
+@pytest.mark.django_db
 def test_ids_are_remembered_for_the_ttl_at_least_and_twice_it_at_most(settings, monkeypatch):
     settings.DEDUP_CACHE_TTL = 100
     now = 1_000_050.0
@@ -81,6 +92,13 @@ def test_ids_are_remembered_for_the_ttl_at_least_and_twice_it_at_most(settings, 
     assert recent.known(SOURCE, ["c1"]) == set()
     [key] = get_redis_connection("default").keys("seen:*")
     assert get_redis_connection("default").ttl(key) <= 200
+
+
+@pytest.mark.django_db
+def test_redis_is_asked_about_this_database_only(monkeypatch):
+    recent.remember(SOURCE, ["c1"])
+    monkeypatch.setattr(recent._asked, "name", "another")
+    assert recent.known(SOURCE, ["c1"]) == set()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from amqp.exceptions import AccessRefused
 from celery import current_app
 from kombu import Connection
 
@@ -57,3 +58,19 @@ def test_comments_are_stored_while_the_broker_is_away(no_broker, caplog):
     assert ingest([ITEM], source="fake_platform", post_id="p1").stored == 1
     assert Comment.objects.count() == 1
     assert "broker is away" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_comments_are_stored_when_the_broker_refuses_us(monkeypatch, caplog):
+    def refuse(*_: object, **__: object) -> None:
+        raise AccessRefused  # no kombu.exceptions.OperationalError
+
+    monkeypatch.setattr(analyze_comment_batch, "apply_async", refuse)
+    assert ingest([ITEM], source="fake_platform", post_id="p1").stored == 1
+    assert "broker is away" in caplog.text
+
+
+def test_a_broker_that_failed_is_left_alone_for_a_while(no_broker, caplog):
+    for _ in range(3):
+        wake(analyze_comment_batch)
+    assert caplog.text.count("broker is away") == 1
