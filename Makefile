@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run manage test lint format lock clean
+.PHONY: help setup run manage test bench-ingest lint format lock clean
 
 # Paths are relative to this folder, so that its own path may hold spaces.
 PYTHON ?=
@@ -14,7 +14,7 @@ STAMP := $(VENV)/.installed
 PY := $(VENV)/bin/python
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
 
 setup: $(STAMP) ## Make .venv with everything that the other commands need
 
@@ -78,6 +78,9 @@ manage: setup ## Run manage.py on the running system (make manage ARGS="import_c
 
 test: setup ## Run all tests, about 6 minutes (make test ARGS="-k foo")
 	@exec $(PY) -m pytest $(ARGS)
+
+bench-ingest: setup ## Measure how fast comments come in, about 20 minutes (docs/benchmarks.md)
+	@exec $(PY) -m tests.benchmarks.ingest $(ARGS)
 
 lint: setup ## Check style, types, imports, migrations and the API schema
 	@set -x

@@ -23,6 +23,7 @@ from kombu import Connection
 
 from threadsagent.embedded import (
     ENVIRONMENT,
+    StartError,
     free_port,
     guarded,
     last_lines,
@@ -73,7 +74,7 @@ def rabbitmq_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield os.environ["RABBITMQ_URL"]
         return
     program = _program("rabbitmq-server", RABBITMQ, request.config)
-    with _private_rabbitmq(program) as url:
+    with private_rabbitmq(program) as url:
         yield url
 
 
@@ -89,11 +90,11 @@ def chromium_path(request: pytest.FixtureRequest) -> str:
 def _program(package: str, names: tuple[str, ...], config: pytest.Config) -> str:
     """The first of `names` there is. Root on Debian installs `package` for it; without the
     program the test is skipped, or fails in CI, where nobody would notice that it was skipped."""
-    found = _find(names)
+    found = find_program(names)
     problem = "is not installed"
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         problem = _install(package, config)
-        found = _find(names)
+        found = find_program(names)
     if found is None:
         reason = f"{package} {problem}: this test did not run (apt-get install {package})"
         if os.environ.get("CI") == "true":
@@ -102,7 +103,8 @@ def _program(package: str, names: tuple[str, ...], config: pytest.Config) -> str
     return found
 
 
-def _find(names: tuple[str, ...]) -> str | None:
+def find_program(names: tuple[str, ...]) -> str | None:
+    """The path of the first of `names` there is."""
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
@@ -156,8 +158,11 @@ def _tell(text: str, config: pytest.Config) -> None:
 
 
 @contextlib.contextmanager
-def _private_rabbitmq(program: str) -> Iterator[str]:
-    """A RabbitMQ of our own: own ports, own folders, own user, and its own port mapper."""
+def private_rabbitmq(program: str) -> Iterator[str]:
+    """A RabbitMQ of our own: own ports, own folders, own user, and its own port mapper.
+
+    Raises StartError.
+    """
     with contextlib.ExitStack() as stack:
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="threadsagent-rabbitmq-"))
@@ -228,7 +233,9 @@ def _wait_for_rabbitmq(url: str, server: subprocess.Popen[bytes], log: Path) -> 
                 connection.connect()
         except OSError as error:
             if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"RabbitMQ does not start ({error}):\n{last_lines(log)}", pytrace=False)
+                raise StartError(
+                    f"RabbitMQ does not start ({error}):\n{last_lines(log)}"
+                ) from error
             time.sleep(0.2)
         else:
             return
