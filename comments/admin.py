@@ -2,30 +2,40 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from comments import monitors
 from comments.models import Comment, Monitor, SeenComment
 
+Row = TypeVar("Row", bound=Model)
+
 SEARCH_HELP = "A post, an author or a comment: the whole id or name, as on the platform."
 
 
 class FirstRows(Paginator[Any]):
-    """Pages of the first 10,000 rows: to count the others, each view would read them all."""
+    """Pages of the first 10,000 rows: to count the others, each view would read them all.
+
+    An action on a list with these pages takes `FirstRows.of` its rows, and so no more than the
+    page counts when it offers to select them all.
+    """
 
     object_list: QuerySet[Any]
     most = 10_000
 
     @cached_property
     def count(self) -> int:
-        return self.object_list.order_by()[: self.most].count()
+        return self.of(self.object_list.order_by()).count()
+
+    @classmethod
+    def of(cls, rows: QuerySet[Row]) -> QuerySet[Row]:
+        return rows[: cls.most]
 
 
 def ids_of(external_id: str) -> list[int]:

@@ -46,7 +46,7 @@ def read_comments(file: BinaryIO, start: Place, *, as_csv: bool) -> Iterator[Ent
 
     A CSV file has a header with `COLUMNS`, which is read from its first line wherever `start` is;
     any other has one JSON object a line. Text is UTF-8; bytes that are not become U+FFFD. Raises
-    UnreadableFileError for a header that lacks a column.
+    UnreadableFileError for a header that lacks a column, or has one twice.
     """
     lines = _Lines(file)
     read = _csv_records(lines) if as_csv else _json_records(lines)
@@ -127,6 +127,9 @@ def _csv_records(lines: _Lines) -> Callable[[], Any]:
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise UnreadableFileError(f"line 1: the header lacks {', '.join(missing)}")
+    twice = [column for column in COLUMNS if header.count(column) > 1]
+    if twice:
+        raise UnreadableFileError(f"line 1: the header has more than one {', '.join(twice)}")
 
     def read() -> Any:
         try:
@@ -134,6 +137,9 @@ def _csv_records(lines: _Lines) -> Callable[[], Any]:
                 lines.begin_record()
         except csv.Error as error:
             raise ValueError(f"is not CSV: {error}{_hint(lines)}") from error
+        if len(row) > len(header):  # which of its commas belong to a text, nobody can tell
+            cells = f"has {len(row)} cells, the header has {len(header)}"
+            raise ValueError(f"{cells} (is a comma not quoted?)")
         return dict(zip(header, row, strict=False))  # a row may be too short
 
     return read

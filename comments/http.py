@@ -1,7 +1,7 @@
-"""HTTP for the sources and senders: one client of a kind in each process.
+"""HTTP for the sources and senders: one client in each process.
 
-A client keeps connections open, and sets up TLS once: one made for each call takes longer for
-that than the call itself.
+It keeps connections open, and sets up TLS once: one made for each call takes longer for that than
+the call itself.
 """
 
 import asyncio
@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from django.conf import settings
 
 TIMEOUT_SECONDS = 10.0  # for a connection, and for each read
 MAX_ANSWER_BYTES = 10 * 1024 * 1024
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
@@ -28,10 +29,19 @@ class FetchError(Exception):
     """There is no answer that can be used; the text says why."""
 
 
-@cache
-def http_client() -> httpx.Client:
-    """The client of this process, made at its first use (so never before a worker forks)."""
-    return httpx.Client(timeout=TIMEOUT_SECONDS)
+class NeverSentError(FetchError):
+    """The request did not leave, for certain: there was no connection."""
+
+
+class Answer(NamedTuple):
+    """An answer of whatever status, its body decoded."""
+
+    status: int
+    body: Any
+
+    @property
+    def is_success(self) -> bool:
+        return httpx.codes.is_success(self.status)
 
 
 @contextmanager
@@ -48,24 +58,41 @@ def get_json(url: str, params: Mapping[str, str]) -> Any:
     """What `GET url` answers, decoded. Raises FetchError, also for a status that is no success.
 
     The whole call takes `PROCESSING_TIMEOUT` seconds at most, and ends when `requests_end_by`
-    says; an answer of more than `MAX_ANSWER_BYTES` is refused as soon as it is.
+    says.
     """
     seconds = min(_deadline.get() - time.monotonic(), settings.PROCESSING_TIMEOUT)
+    answer = request_json("GET", url, seconds=seconds, params=params)
+    if not answer.is_success:
+        raise FetchError(f"HTTP {answer.status}")
+    return answer.body
+
+
+def request_json(method: str, url: str, *, seconds: float, **content: Any) -> Answer:
+    """The answer to a request; `content` is what httpx takes: `params`, `json`, `headers`.
+
+    The whole call takes `seconds` at most; an answer of more than `MAX_ANSWER_BYTES` is refused
+    as soon as it is. Raises NeverSentError, and FetchError where the request may have arrived.
+    """
     loop, client = _event_loop()
+    call = _request(client, method, url, seconds, content)
     try:
-        body = asyncio.run_coroutine_threadsafe(_get(client, url, params, seconds), loop).result()
-        return json.loads(body)
+        status, body = asyncio.run_coroutine_threadsafe(call, loop).result()
     except TimeoutError as error:
         raise FetchError(f"no complete answer within {max(seconds, 0):.1f} s") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except NEVER_SENT as error:
+        raise NeverSentError(repr(error)) from error
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise FetchError(repr(error)) from error
+    try:
+        return Answer(status, json.loads(body))
     except (ValueError, RecursionError) as error:
-        raise FetchError(f"the answer is no JSON: {error!r}") from error
+        raise FetchError(f"HTTP {status}, the answer is no JSON: {error!r}") from error
 
 
 @cache
 def _event_loop() -> tuple[asyncio.AbstractEventLoop, httpx.AsyncClient]:
-    """An event loop in a thread of its own, and its client.
+    """An event loop in a thread of its own, and its client, both made at their first use (so
+    never before a worker forks).
 
     The time-outs of a blocking call are for each read, so a platform that sends a byte now and
     then would hold its caller for good. A task of asyncio can be cut off wherever it is.
@@ -75,14 +102,13 @@ def _event_loop() -> tuple[asyncio.AbstractEventLoop, httpx.AsyncClient]:
     return loop, httpx.AsyncClient(timeout=TIMEOUT_SECONDS)
 
 
-async def _get(
-    client: httpx.AsyncClient, url: str, params: Mapping[str, str], seconds: float
-) -> bytes:
+async def _request(
+    client: httpx.AsyncClient, method: str, url: str, seconds: float, content: Mapping[str, Any]
+) -> tuple[int, bytes]:
     body = bytearray()
-    async with asyncio.timeout(seconds), client.stream("GET", url, params=params) as response:
-        response.raise_for_status()
+    async with asyncio.timeout(seconds), client.stream(method, url, **content) as response:
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > MAX_ANSWER_BYTES:
                 raise FetchError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
-    return bytes(body)
+    return response.status_code, bytes(body)

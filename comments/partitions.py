@@ -86,7 +86,7 @@ def retire(keep_days: int | None = None) -> list[str]:
     """
     keep_days = settings.RETENTION_DAYS if keep_days is None else keep_days
     oldest_kept = first_id(today() - timedelta(days=keep_days))
-    dropped = []
+    dropped: list[str] = []
     for table in reversed(_tables):
         # Each in a transaction of its own: who locks several tables waits in circles with those
         # who read them in another order. What is left after a kill the next run drops.

@@ -135,7 +135,7 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
             # The list's filter has dropped what somebody else decided meanwhile; it was ticked.
             ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
             queryset = Review.objects.filter(pk__in=ticked)
-        decided = sum(self._decide(request, review, decision) for review in queryset)
+        decided = sum(self._decide(request, review, decision) for review in FirstRows.of(queryset))
         messages.info(request, f"{decision.label}: {decided}")
 
     def _decide(
@@ -146,6 +146,9 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
             decided, is_new = decide(review.pk, decision, user_id=request.user.pk, note=note)
         except (AlreadyDecided, CannotApprove) as problem:
             messages.error(request, f"{review.intent.comment}: {problem}")
+            return False
+        except Review.DoesNotExist:
+            messages.error(request, f"Review {review.pk} is gone: its comment was retired.")
             return False
         if not is_new:
             messages.warning(request, f"{review.intent.comment}: {describe(decided)}")
@@ -287,7 +290,7 @@ class DirectMessageAdmin(ReadOnlyAdmin):
     def _settle(
         self, request: HttpRequest, queryset: QuerySet[DirectMessage], *, delivered: bool
     ) -> None:
-        for message in queryset:
+        for message in FirstRows.of(queryset):
             try:
                 settled = outbox.settle(message.pk, delivered=delivered)
             except outbox.NotUnknown as problem:

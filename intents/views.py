@@ -3,7 +3,7 @@
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ReadOnlyModelViewSet
@@ -70,4 +70,6 @@ class ReviewViewSet(ReadOnlyModelViewSet[Review]):
             )
         except (reviews.AlreadyDecided, reviews.CannotApprove) as error:
             raise Conflict(str(error)) from error
+        except Review.DoesNotExist as error:  # retired with its comment just now
+            raise NotFound from error
         return Response(ReviewSerializer(self.get_object()).data)

@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 from django.db import connection, transaction
 
-from comments import partitions, queue
+from comments import partitions, queue, recent
 from comments.ingest import ingest
 from comments.models import Comment
 from dmtrigger import outbox
@@ -86,8 +86,8 @@ def million(django_db_setup, django_db_blocker) -> Iterator[date]:
 
     The value is the first of their days.
     """
-    first = partitions.today() - timedelta(days=DAYS - 1)
     with django_db_blocker.unblock(), transaction.atomic(), connection.cursor() as cursor:
+        first = partitions.today() - timedelta(days=DAYS - 1)
         cursor.execute(
             "TRUNCATE comments_seencomment, intents_review, dmtrigger_directmessage,"
             " dmtrigger_deliveryattempt, dmtrigger_campaign"
@@ -216,6 +216,7 @@ def test_storing_a_batch_reads_no_table(rows):
         {"id": f"c{n}", "text": "?", "author": "ada", "timestamp": "2024-01-25T10:30:00Z"}
         for n in range(999_500, 1_000_500)
     ]
+    recent.known("fake_platform", ["c1"])  # which database this is, is asked once a connection
     with explained() as plans:
         report = ingest(batch, source="fake_platform", post_id="p1")
     assert (report.stored, report.duplicates) == (500, 500)

@@ -3,13 +3,12 @@
 The codes are those of Meta's Graph API; docs/platforms.md has the table.
 """
 
-import httpx
 from django.conf import settings
 
-from comments.http import http_client
+from comments.http import Answer, FetchError, NeverSentError, request_json
 from dmtrigger.retry import Kind, Outcome
 
-NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+SEND_SECONDS = 30.0  # for the whole call: well before `outbox.STUCK_AFTER` gives the sender up
 
 # (code, subcode) before the code alone; what is in neither is refused.
 BY_SUBCODE = {
@@ -30,31 +29,32 @@ BY_CODE = (
 def send(comment_id: str, text: str) -> Outcome:
     """Send `text` as the private reply to a comment."""
     try:
-        response = http_client().post(
+        answer = request_json(
+            "POST",
             f"{settings.FAKE_PLATFORM_URL}/messages",
+            seconds=SEND_SECONDS,
             json={"recipient": {"comment_id": comment_id}, "message": {"text": text}},
             headers={"Authorization": f"Bearer {settings.FAKE_PLATFORM_TOKEN}"},
         )
-    except NEVER_LEFT as error:
-        return Outcome(Kind.NOT_DELIVERED, f"the platform cannot be reached: {error!r}")
-    except httpx.HTTPError as error:
-        return Outcome(Kind.UNKNOWN, f"no answer after the request had left: {error!r}")
-    return _read(response)
+    except NeverSentError as error:
+        return Outcome(Kind.NOT_DELIVERED, f"the platform cannot be reached: {error}")
+    except FetchError as error:
+        # Also an error page of whatever stands in between: the platform may have the message.
+        return Outcome(Kind.UNKNOWN, f"no usable answer after the request had left: {error}")
+    return _read(answer)
 
 
-def _read(response: httpx.Response) -> Outcome:
+def _read(answer: Answer) -> Outcome:
     try:
-        body = response.json()
-        if response.is_success:
-            return Outcome(Kind.SENT, message_id=str(body["message_id"]))
-        error = body["error"]
+        if answer.is_success:
+            return Outcome(Kind.SENT, message_id=str(answer.body["message_id"]))
+        error = answer.body["error"]
         code, subcode = int(error["code"]), error.get("error_subcode")
         subcode = None if subcode is None else int(subcode)
     except (ValueError, KeyError, TypeError, AttributeError):
-        # A success that cannot be read, and an error page of whatever stands in between.
-        return Outcome(Kind.UNKNOWN, f"HTTP {response.status_code}, not the platform's form")
-    detail = f"HTTP {response.status_code}, code {code}/{subcode}: {error.get('message', '')}"
-    return Outcome(_kind(response.status_code, code, subcode), detail)
+        return Outcome(Kind.UNKNOWN, f"HTTP {answer.status}, not the platform's form")
+    detail = f"HTTP {answer.status}, code {code}/{subcode}: {error.get('message', '')}"
+    return Outcome(_kind(answer.status, code, subcode), detail)
 
 
 def _kind(status: int, code: int, subcode: int | None) -> Kind:

@@ -66,6 +66,15 @@ def test_a_csv_row_that_is_too_short_or_has_too_large_a_field_costs_only_itself(
     ]
 
 
+def test_a_csv_row_that_is_too_long_is_refused_rather_than_cut():
+    last = "id,post_id,author,timestamp,text\n"
+    row = "c1,p1,ada,2024-01-25T10:30:00Z,{}\n"
+    too_long, quoted = read(last + row.format("yes, please") + row.format('"a, b"'), as_csv=True)
+    assert (too_long.line, too_long.item) == (2, None)
+    assert too_long.error == "has 6 cells, the header has 5 (is a comma not quoted?)"
+    assert quoted.item["text"] == "a, b"
+
+
 @pytest.mark.parametrize("rows", [1, 5_000], ids=["to the end of the file", "further"])
 def test_a_quote_that_is_not_closed_costs_only_its_own_line(rows):
     (line, problem), *rest = texts(OK.replace("hi", '"oh') + OK * rows)
@@ -103,6 +112,7 @@ def test_a_csv_record_of_endless_fields_is_refused(monkeypatch):
     ("content", "problem"),
     [
         ("id,text\nc1,hello\n", "line 1: the header lacks post_id, author, timestamp"),
+        ("text,id,text,post_id,author,timestamp\n", "line 1: the header has more than one text"),
         ('"id\n', "line 1: the header is not CSV: unexpected end of data"),
         ("x" * 2**21, "line 1: the header is not CSV: is longer than 1048576 bytes"),
         ("\n", "line 1: the header lacks id, "),

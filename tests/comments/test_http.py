@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from comments import http
-from comments.http import FetchError, get_json, requests_end_by
+from comments.http import FetchError, NeverSentError, get_json, request_json, requests_end_by
 
 NOTHING: dict[str, str] = {}
 
@@ -34,6 +34,9 @@ class Platform(BaseHTTPRequestHandler):
             self._drip(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"', b"x" * 999)
         else:
             self._answer(self.answers.get(self.path, json.dumps(self.path).encode()))
+
+    def do_POST(self) -> None:
+        self._answer(self.rfile.read(int(self.headers["Content-Length"])))
 
     def _answer(self, body: bytes) -> None:
         self.send_response(500 if self.path == "/broken" else 200)
@@ -92,6 +95,14 @@ def test_a_deadline_around_the_call_cuts_it_off_too(url):
     assert get_json(f"{url}/after-it", NOTHING) == "/after-it"
 
 
+def test_a_request_has_a_limit_of_its_own_and_may_be_any(url):
+    said = {"a": "ß"}
+    assert request_json("POST", f"{url}/echo", seconds=5, json=said) == (200, said)
+    assert request_json("POST", f"{url}/broken", seconds=5, json=said) == (500, said)
+    with pytest.raises(FetchError, match=r"no complete answer within 0\.2 s"):
+        request_json("GET", f"{url}/dripping-body", seconds=0.2)
+
+
 def test_an_answer_that_is_too_large_is_refused(url, monkeypatch):
     assert len(get_json(f"{url}/large", NOTHING)) == 100_000
     monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 50_000)
@@ -114,3 +125,16 @@ def test_a_status_that_is_no_success_is_an_error(url):
 def test_a_server_that_is_not_there_is_an_error(nowhere):
     with pytest.raises(FetchError):
         get_json(nowhere, NOTHING)
+
+
+@pytest.mark.parametrize("nowhere", ["http://127.0.0.1:9", "http://nowhere.invalid"])
+def test_what_had_no_connection_was_never_sent(nowhere):
+    with pytest.raises(NeverSentError):
+        request_json("POST", nowhere, json={}, seconds=30)
+
+
+@pytest.mark.parametrize("path", ["silent", "dripping-head", "dripping-body", "text"])
+def test_what_had_one_may_have_arrived(url, path):
+    with pytest.raises(FetchError) as raised:
+        request_json("GET", f"{url}/{path}", seconds=0.3)
+    assert not isinstance(raised.value, NeverSentError)

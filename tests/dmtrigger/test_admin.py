@@ -5,6 +5,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
 
+from comments.admin import FirstRows
 from dmtrigger.models import DirectMessage
 from dmtrigger.outbox import deliver_next
 from intents.models import Review
@@ -134,6 +135,34 @@ def test_of_several_those_that_somebody_else_decided_are_named(console, campaign
     assert "rejected already by otto" in html
 
 
+def test_of_several_those_that_are_retired_meanwhile_are_named(console, campaign, monkeypatch):
+    reviews = ReviewFactory.create_batch(3)
+
+    def decide_and_retire(pk, *said, **more):
+        """The first decision still finds its review; by then the others are gone."""
+        decision = decide(pk, *said, **more)
+        Review.objects.exclude(pk=pk).delete()
+        return decision
+
+    monkeypatch.setattr("dmtrigger.admin.decide", decide_and_retire)
+    ticked = {
+        "action": "approve_selected",
+        "_selected_action": [review.pk for review in reviews],
+    }
+    html = console.post(LIST, ticked, follow=True).content.decode()
+    assert "Approved: 1" in html
+    assert html.count("is gone: its comment was retired") == 2
+
+
+def test_all_that_the_list_counts_is_all_that_is_decided(console, campaign, monkeypatch):
+    monkeypatch.setattr(FirstRows, "most", 2)
+    low, high, middle = [ReviewFactory(intent__score=score) for score in (61, 95, 70)]
+    assert console.get(LIST).context["cl"].result_count == 2
+    everything = {"action": "approve_selected", "_selected_action": [low.pk], "select_across": 1}
+    assert "Approved: 2" in console.post(LIST, everything, follow=True).content.decode()
+    assert set(Review.objects.filter(status="approved")) == {high, middle}
+
+
 def test_several_at_once(console, campaign):
     reviews = ReviewFactory.create_batch(3)
     ids = [review.pk for review in reviews[:2]]
@@ -240,6 +269,17 @@ def test_an_operator_settles_an_unknown_outcome(console, campaign, action, state
     unknown.refresh_from_db()
     assert unknown.state == state
     assert LogEntry.objects.get().get_change_message() == f"settled: {state}"
+
+
+def test_all_that_the_list_counts_is_all_that_is_settled(console, campaign, monkeypatch):
+    monkeypatch.setattr(FirstRows, "most", 2)
+    oldest, *newer = [
+        DirectMessageFactory(campaign=campaign, state="unknown", maybe_delivered=True)
+        for _ in range(3)
+    ]
+    everything = {"action": "was_delivered", "_selected_action": [oldest.pk], "select_across": 1}
+    console.post("/admin/dmtrigger/directmessage/", everything)
+    assert set(DirectMessage.objects.filter(state="sent")) == set(newer)
 
 
 def test_an_analysed_comment_can_be_looked_at(admin_client):

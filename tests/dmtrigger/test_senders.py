@@ -1,6 +1,7 @@
 """The contract of a sender, run over every sender there is; and what each answer means."""
 
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from comments.http import http_client
+from comments import http
+from dmtrigger.outbox import STUCK_AFTER
 from dmtrigger.retry import Kind
 from dmtrigger.senders import Send, senders
 from dmtrigger.senders import fake_platform as fake_platform_sender
@@ -70,7 +72,7 @@ def test_a_connection_that_is_lost_says_nothing_of_the_outcome(sender, fault, af
 
 def test_an_answer_that_never_comes_says_nothing_of_the_outcome(sender, fault, monkeypatch):
     send, platform = sender
-    monkeypatch.setattr(http_client(), "timeout", 0.3)
+    monkeypatch.setattr(fake_platform_sender, "SEND_SECONDS", 0.3)
     fault(hang_seconds=2, after_delivery=True)
     assert send(a_comment(platform), "hi").kind is Kind.UNKNOWN
 
@@ -108,22 +110,29 @@ def test_what_the_platforms_errors_mean(fake_platform, fault, status, code, subc
 
 @pytest.fixture
 def server_that_says(settings):
-    """`server_that_says(body)`: a server that answers 200 with these bytes to everything."""
+    """`server_that_says(body)`: a server that answers 200 with these bytes to everything; with
+    `pause`, one after the other and so many seconds apart."""
     servers = []
 
-    def start(body: bytes) -> None:
+    def start(body: bytes, pause: float = 0) -> None:
+        class Server(HTTPServer):
+            def handle_error(self, *args: Any) -> None:
+                """The sender went away, as it should."""
+
         class Answer(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                for part in [bytes([byte]) for byte in body] if pause else [body]:
+                    self.wfile.write(part)
+                    time.sleep(pause)
 
             def log_message(self, *args: Any) -> None:
                 pass
 
-        server = HTTPServer(("127.0.0.1", 0), Answer)
+        server = Server(("127.0.0.1", 0), Answer)
         threading.Thread(target=server.serve_forever).start()
         servers.append(server)
         settings.FAKE_PLATFORM_URL = f"http://127.0.0.1:{server.server_address[1]}"
@@ -148,3 +157,23 @@ def server_that_says(settings):
 def test_an_answer_in_no_known_form_says_nothing_of_the_outcome(server_that_says, body):
     server_that_says(body)
     assert fake_platform_sender.send("c1", "hi").kind is Kind.UNKNOWN
+
+
+def test_an_answer_that_does_not_end_says_nothing_of_the_outcome(server_that_says, monkeypatch):
+    server_that_says(b'{"message_id": "m1"}', pause=0.1)
+    monkeypatch.setattr(fake_platform_sender, "SEND_SECONDS", 0.5)
+    started = time.monotonic()
+    outcome = fake_platform_sender.send("c1", "hi")
+    assert time.monotonic() - started < 1
+    assert outcome.kind is Kind.UNKNOWN
+    assert "no complete answer within 0.5 s" in outcome.detail
+
+
+def test_an_answer_that_is_too_large_says_nothing_of_the_outcome(server_that_says, monkeypatch):
+    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 50)
+    server_that_says(b'{"message_id": "m1"}' + b" " * 100)
+    assert fake_platform_sender.send("c1", "hi").kind is Kind.UNKNOWN
+
+
+def test_a_sender_gives_up_well_before_it_is_given_up():
+    assert STUCK_AFTER.total_seconds() > 2 * fake_platform_sender.SEND_SECONDS

@@ -2,6 +2,8 @@
 
 import pytest
 
+from intents.models import Review
+from intents.reviews import decide
 from tests.factories import CampaignFactory, IntentResultFactory, ReviewFactory
 
 
@@ -47,6 +49,17 @@ def test_approving_without_a_campaign_says_what_to_do(api):
 
 def test_a_review_that_is_not_there_is_a_404(api):
     assert api.post("/reviews/1/approve").status_code == 404
+
+
+def test_a_review_that_is_retired_meanwhile_is_a_404(api, monkeypatch):
+    review = ReviewFactory()
+
+    def retire_and_decide(*said, **more):
+        Review.objects.all().delete()
+        return decide(*said, **more)
+
+    monkeypatch.setattr("intents.reviews.decide", retire_and_decide)
+    assert api.post(f"/reviews/{review.pk}/reject").status_code == 404
 
 
 def test_looking_does_not_mean_deciding(api_of):
