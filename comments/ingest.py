@@ -111,8 +111,6 @@ def _insert(comments: list[NewComment], source: str, refused: dict[str, str]) ->
     try:
         return _execute(comments, source)
     except (DataError, IntegrityError) as error:
-        if _partition_is_missing(error) and ensure_partitions(days_ahead=0):
-            return _insert(comments, source, refused)
         if len(comments) == 1:
             refused[comments[0].external_id] = str(error).partition("\n")[0]
             return 0
@@ -124,6 +122,16 @@ def _insert(comments: list[NewComment], source: str, refused: dict[str, str]) ->
 
 
 def _execute(comments: list[NewComment], source: str) -> int:
+    try:
+        return _run(comments, source)
+    except IntegrityError as error:
+        if not _partition_is_missing(error):
+            raise
+    ensure_partitions(days_ahead=1)  # midnight may come meanwhile
+    return _run(comments, source)
+
+
+def _run(comments: list[NewComment], source: str) -> int:
     batch = msgspec.json.encode(comments).decode()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(INSERT, {"batch": batch, "source": source})
