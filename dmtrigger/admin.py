@@ -255,7 +255,7 @@ class DirectMessageAdmin(ReadOnlyAdmin):
         "recipient",
         "state",
         "campaign",
-        "reason",
+        "post_id",
         "attempts",
         "created_at",
         "sent_at",
