@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run manage test bench-ingest lint format lock clean
+.PHONY: help setup run manage test bench-ingest bench-intents lint format lock clean
 
 # Paths are relative to this folder, so that its own path may hold spaces.
 PYTHON ?=
@@ -81,6 +81,9 @@ test: setup ## Run all tests, about 6 minutes (make test ARGS="-k foo")
 
 bench-ingest: setup ## Measure how fast comments come in, about 20 minutes (docs/benchmarks.md)
 	@exec $(PY) -m tests.benchmarks.ingest $(ARGS)
+
+bench-intents: setup ## Measure how fast comments are analysed, about 20 minutes
+	@exec $(PY) -m tests.benchmarks.intents $(ARGS)
 
 lint: setup ## Check style, types, imports, migrations and the API schema
 	@set -x

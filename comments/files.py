@@ -6,11 +6,13 @@ costs the line it begins on: reading goes on with the next.
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Any, BinaryIO, NamedTuple
 
 COLUMNS = ("id", "post_id", "text", "author", "timestamp")
+OPTIONAL_COLUMNS = ("author_followers", "author_verified")
 # Of a line, or of a CSV record with its line breaks. The longest text that may come in, all of it
 # escaped as JSON allows, is an eighth of this.
 MAX_BYTES = 2**20
@@ -44,9 +46,10 @@ def is_csv(name: str) -> bool:
 def read_comments(file: BinaryIO, start: Place, *, as_csv: bool) -> Iterator[Entry]:
     """The entries of a file from `start` on, which is the first place or an entry's end.
 
-    A CSV file has a header with `COLUMNS`, which is read from its first line wherever `start` is;
-    any other has one JSON object a line. Text is UTF-8; bytes that are not become U+FFFD. Raises
-    UnreadableFileError for a header that lacks a column, or has one twice.
+    A CSV file has a header with `COLUMNS`, and perhaps `OPTIONAL_COLUMNS`, which is read from its
+    first line wherever `start` is; any other has one JSON object a line. Text is UTF-8; bytes that
+    are not become U+FFFD. Raises UnreadableFileError for a header that lacks a column, or has one
+    twice.
     """
     lines = _Lines(file)
     read = _csv_records(lines) if as_csv else _json_records(lines)
@@ -127,7 +130,7 @@ def _csv_records(lines: _Lines) -> Callable[[], Any]:
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise UnreadableFileError(f"line 1: the header lacks {', '.join(missing)}")
-    twice = [column for column in COLUMNS if header.count(column) > 1]
+    twice = [column for column in COLUMNS + OPTIONAL_COLUMNS if header.count(column) > 1]
     if twice:
         raise UnreadableFileError(f"line 1: the header has more than one {', '.join(twice)}")
 
@@ -140,9 +143,17 @@ def _csv_records(lines: _Lines) -> Callable[[], Any]:
         if len(row) > len(header):  # which of its commas belong to a text, nobody can tell
             cells = f"has {len(row)} cells, the header has {len(header)}"
             raise ValueError(f"{cells} (is a comma not quoted?)")
-        return dict(zip(header, row, strict=False))  # a row may be too short
+        item: dict[str, Any] = dict(zip(header, row, strict=False))  # a row may be too short
+        return item | {name: _value(item[name]) for name in OPTIONAL_COLUMNS if name in item}
 
     return read
+
+
+def _value(cell: str) -> Any:
+    """A number, a boolean or nothing as JSON has it; any other text is left for the checks."""
+    if re.fullmatch("[0-9]{1,10}", cell):  # of an endless one Python makes no number
+        return int(cell)
+    return {"": None, "true": True, "false": False}.get(cell.lower(), cell)
 
 
 def _hint(lines: _Lines) -> str:

@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 INSERT = """
     WITH batch AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%(batch)s) AS item (
-            external_id text, post_id text, text text, author text, posted_at timestamptz
+            external_id text, post_id text, text text, author text, posted_at timestamptz,
+            author_followers integer, author_verified boolean
         )
         ORDER BY external_id COLLATE "C"
     ), new AS (
@@ -33,7 +34,10 @@ INSERT = """
         ON CONFLICT DO NOTHING
         RETURNING external_id, comment_id
     )
-    INSERT INTO comments_comment (id, source, external_id, post_id, text, author, posted_at)
+    INSERT INTO comments_comment (
+        id, source, external_id, post_id, text, author, posted_at,
+        author_followers, author_verified
+    )
     SELECT new.comment_id, %(source)s, batch.* FROM batch JOIN new USING (external_id)
 """
 

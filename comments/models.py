@@ -3,6 +3,7 @@
 import secrets
 from datetime import timedelta
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -28,6 +29,12 @@ class Comment(models.Model):
     text = models.TextField()
     author = models.CharField(max_length=MAX_ID_LENGTH, db_collation="C")
     posted_at = models.DateTimeField(help_text="when the platform says it was written")
+    author_followers = models.PositiveIntegerField(
+        null=True, blank=True, help_text="how many follow the author; null: the platform is silent"
+    )
+    author_verified = models.BooleanField(
+        db_default=False, help_text="whether the platform has verified the author"
+    )
     created_at = models.DateTimeField(db_default=Now(), help_text="when it was stored here")
     analyzed_at = models.DateTimeField(null=True, blank=True)
 
@@ -43,6 +50,12 @@ class Comment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.author}: {self.text[:60]}"
+
+    @property
+    def is_influencer(self) -> bool:
+        """Whether many listen to the author, so that a person may want to answer by hand."""
+        followers = self.author_followers or 0
+        return self.author_verified or followers >= settings.INFLUENCER_FOLLOWERS
 
 
 class SeenComment(models.Model):

@@ -9,6 +9,7 @@ import msgspec
 
 MAX_ID_LENGTH = 100  # characters, the spec's column width; the same for post ids and authors
 MAX_TEXT_LENGTH = 10_000  # characters; YouTube's limit, the longest of the platforms
+MAX_FOLLOWERS = 2**31 - 1  # of the column; nobody on any platform has half as many
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCK_SKEW = timedelta(days=1)
 
@@ -21,6 +22,8 @@ class NewComment(msgspec.Struct, frozen=True):
     text: str
     author: str
     posted_at: datetime  # aware, UTC
+    author_followers: int | None  # None: the platform does not say
+    author_verified: bool
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,22 @@ def parse_timestamp(value: Any) -> datetime:
     return moment
 
 
+def parse_followers(value: Any) -> int | None:
+    """How many people follow an author; None where that is not told."""
+    # Not isinstance: JSON's true is an int to it.
+    if value is not None and (type(value) is not int or not 0 <= value <= MAX_FOLLOWERS):
+        limits = f"from 0 to {MAX_FOLLOWERS}"
+        raise FieldError("author_followers", f"must be a whole number {limits}, or null")
+    return value
+
+
+def parse_verified(value: Any) -> bool:
+    """Whether the platform has verified an author; not where that is not told."""
+    if value is not None and not isinstance(value, bool):
+        raise FieldError("author_verified", "must be true or false")
+    return value is True
+
+
 def parse_comment(item: Any, post_id: str | None = None) -> NewComment:
     """One item as `POST /comments/process` has it; without `post_id` it must carry its own."""
     if not isinstance(item, dict):
@@ -88,6 +107,8 @@ def parse_comment(item: Any, post_id: str | None = None) -> NewComment:
         text=parse_text("text", item.get("text"), MAX_TEXT_LENGTH),
         author=parse_text("author", item.get("author"), MAX_ID_LENGTH),
         posted_at=parse_timestamp(item.get("timestamp")),
+        author_followers=parse_followers(item.get("author_followers")),
+        author_verified=parse_verified(item.get("author_verified")),
     )
 
 

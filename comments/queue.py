@@ -18,7 +18,7 @@ def claim_unanalyzed(limit: int) -> list[Comment]:
 
 
 def mark_analyzed(comments: Sequence[Comment]) -> None:
-    """Take comments out of the queue, in the transaction that stores their results."""
+    """Take comments out of the queue, in the transaction that stores what became of them."""
     Comment.objects.filter(pk__in=[comment.pk for comment in comments]).update(analyzed_at=Now())
 
 

@@ -7,7 +7,13 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from comments.models import Comment, Monitor
-from comments.parsing import MAX_ID_LENGTH, MAX_TEXT_LENGTH, FieldError, parse_text
+from comments.parsing import (
+    MAX_FOLLOWERS,
+    MAX_ID_LENGTH,
+    MAX_TEXT_LENGTH,
+    FieldError,
+    parse_text,
+)
 from comments.sources import SourceError, get_source
 
 
@@ -23,6 +29,9 @@ class CommentSerializer(serializers.ModelSerializer[Comment]):
             "post_id",
             "text",
             "author",
+            "author_followers",
+            "author_verified",
+            "is_influencer",
             "posted_at",
             "created_at",
             "analyzed_at",
@@ -36,6 +45,16 @@ class ItemSerializer(serializers.Serializer[Any]):
     text = serializers.CharField(max_length=MAX_TEXT_LENGTH)
     author = serializers.CharField(max_length=MAX_ID_LENGTH)
     timestamp = serializers.DateTimeField(help_text="ISO 8601; without a zone it is UTC")
+    author_followers = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=0,
+        max_value=MAX_FOLLOWERS,
+        help_text="null: the platform does not say",
+    )
+    author_verified = serializers.BooleanField(
+        default=False, allow_null=True, help_text="by the platform; null: it does not say"
+    )
 
 
 class ProcessRequestSerializer(serializers.Serializer[Any]):

@@ -77,6 +77,8 @@ class CommentViewSet(ReadOnlyModelViewSet[Comment]):
                             "text": "Love this product! Where can I buy it?",
                             "author": "user123",
                             "timestamp": "2024-01-25T10:30:00Z",
+                            "author_followers": 12_300,
+                            "author_verified": True,
                         }
                     ],
                 },

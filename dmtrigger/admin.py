@@ -8,7 +8,8 @@ from django.contrib.admin import helpers
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
+from django.db.models.functions import Abs
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
@@ -21,8 +22,14 @@ from comments.models import Comment
 from dmtrigger import outbox
 from dmtrigger.campaigns import draft
 from dmtrigger.models import Campaign, DeliveryAttempt, DirectMessage
-from intents.models import Review
-from intents.reviews import AlreadyDecided, CannotApprove, decide, describe
+from intents.models import IntentResult, Label, Review
+from intents.reviews import (
+    AlreadyDecided,
+    CannotApprove,
+    ContradictionError,
+    decide,
+    describe,
+)
 
 
 class DecisionForm(forms.Form):
@@ -33,6 +40,12 @@ class DecisionForm(forms.Form):
     )
     # of the message that was on the page, empty when there was none
     draft = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
+    corrected_label = forms.ChoiceField(
+        choices=[("", "not said"), *Label.choices],
+        required=False,
+        label="It is really",
+        help_text="For a rejection: the model learns from it.",
+    )
     note = forms.CharField(
         max_length=2000,
         required=False,
@@ -59,6 +72,24 @@ class StatusFilter(admin.SimpleListFilter):
         return queryset if self.value() == "all" else queryset.filter(status=self.value())
 
 
+class OrderFilter(admin.SimpleListFilter):
+    """What comes first of what waits; `ReviewAdmin.get_ordering` sorts by it."""
+
+    title = "order"
+    parameter_name = "order"
+    uncertain = "uncertain"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(self.uncertain, "Most uncertain first")] if _waiting(request) else []
+
+    def choices(self, changelist: ChangeList) -> Any:
+        likeliest, *others = super().choices(changelist)
+        return [{**likeliest, "display": "Likeliest first"}, *others]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Review]) -> QuerySet[Review]:
+        return queryset
+
+
 @admin.register(Review)
 class ReviewAdmin(admin.ModelAdmin[Review]):
     """Approve or reject, one by one with the whole message in view, or several at once."""
@@ -71,7 +102,7 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         "status",
         "decided_by_whom",
     )
-    list_filter = (StatusFilter, "intent__band", "intent__label")
+    list_filter = (StatusFilter, OrderFilter, "intent__band", "intent__label")
     list_select_related = ("intent__comment", "decided_by")
     search_fields = ("intent__comment__author", "intent__comment__post_id")
     search_help_text = SEARCH_HELP
@@ -124,8 +155,13 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         ):
             messages.error(request, "Nothing was decided: the message is another one by now.")
             return redirect("admin:intents_review_change", pk)
-        if self._decide(request, review, decision, note=form.cleaned_data["note"]):
-            messages.success(request, f"{decision.label}: {review.intent.comment}")
+        said = {name: form.cleaned_data[name] for name in ("note", "corrected_label")}
+        try:
+            if self._decide(request, review, decision, **said):
+                messages.success(request, f"{decision.label}: {review.intent.comment}")
+        except ContradictionError as problem:
+            messages.error(request, f"Nothing was decided. {problem}")
+            return redirect("admin:intents_review_change", pk)
         return redirect("admin:intents_review_changelist")
 
     def _decide_all(
@@ -139,11 +175,11 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         messages.info(request, f"{decision.label}: {decided}")
 
     def _decide(
-        self, request: HttpRequest, review: Review, decision: Review.Status, note: str = ""
+        self, request: HttpRequest, review: Review, decision: Review.Status, **said: str
     ) -> bool:
         """Whether it was decided just now; if not, the operator is told why."""
         try:
-            decided, is_new = decide(review.pk, decision, user_id=request.user.pk, note=note)
+            decided, is_new = decide(review.pk, decision, user_id=request.user.pk, **said)
         except (AlreadyDecided, CannotApprove) as problem:
             messages.error(request, f"{review.intent.comment}: {problem}")
             return False
@@ -153,15 +189,21 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         if not is_new:
             messages.warning(request, f"{review.intent.comment}: {describe(decided)}")
             return False
-        self.log_change(request, review, f"{decision.label}. {note}".strip())
+        label = decided.get_corrected_label_display()
+        parts = [f"{decision.label}.", f"It is {label}." if label else "", decided.note]
+        self.log_change(request, review, " ".join(filter(None, parts)))
         return True
 
     # --- what is shown ---
 
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+    def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
         """What waits is few, the best first. All reviews are many: to sort them by anything but
         their key would read them all."""
-        return self.ordering if _waiting(request) else ("-pk",)
+        if not _waiting(request):
+            return ("-pk",)
+        if request.GET.get(OrderFilter.parameter_name) == OrderFilter.uncertain:
+            return (Abs(F("intent__score") - 50), "pk")
+        return self.ordering
 
     def get_sortable_by(self, request: HttpRequest) -> Any:
         return super().get_sortable_by(request) if _waiting(request) else ()
@@ -187,10 +229,9 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         return super().change_view(request, object_id, form_url, context)
 
     def _about(self, request: HttpRequest, review: Review) -> dict[str, Any]:
+        about: dict[str, Any] = {"review": review} | _evidence(review.intent)
         if review.status != Review.Status.PENDING:
-            message = DirectMessage.objects.filter(review=review).first()
-            return {"review": review, "message": message}
-        about: dict[str, Any] = {"review": review}
+            return about | {"message": DirectMessage.objects.filter(review=review).first()}
         initial = {}
         try:
             about["draft"] = draft(review.intent.comment)
@@ -205,7 +246,8 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
     def comment(self, review: Review) -> str:
         comment = review.intent.comment
         text = Truncator(comment.text).chars(120)
-        return format_html("{}<br><small>{}, {}</small>", text, comment.author, comment.post_id)
+        by = f"{comment.author} (influencer)" if comment.is_influencer else comment.author
+        return format_html("{}<br><small>{}, {}</small>", text, by, comment.post_id)
 
     @admin.display(ordering="intent__score")
     def score(self, review: Review) -> int:
@@ -227,6 +269,18 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
 def _waiting(request: HttpRequest) -> bool:
     """Whether the list is that of the pending reviews, see `StatusFilter`."""
     return request.GET.get("status", Review.Status.PENDING) == Review.Status.PENDING
+
+
+def _evidence(intent: IntentResult) -> dict[str, Any]:
+    """Why the model says so, for the page: strangers' words, and labels as people read them."""
+    evidence = intent.evidence or {}
+    return {
+        "words": evidence.get("words", []),
+        "nearest": [
+            (text, Label(label).label, round(100 * similarity))
+            for text, label, similarity in evidence.get("nearest", [])
+        ],
+    }
 
 
 def _is_current(fingerprint: str, review: Review) -> bool:

@@ -17,8 +17,13 @@ logger = logging.getLogger(__name__)
 
 
 def approve_by_rule(reviews: list[Review], **_: Any) -> None:
-    """Approve what a campaign's threshold allows; the rest waits for an operator."""
+    """Approve what a campaign's threshold allows; the rest waits for an operator.
+
+    So does every result that is held: its score is not the full model's, or not to be trusted.
+    """
     for review in reviews:
+        if review.intent.hold:
+            continue
         comment, score = review.intent.comment, review.intent.score
         campaign = campaign_for(comment)
         if campaign is None or campaign.auto_threshold is None or score < campaign.auto_threshold:

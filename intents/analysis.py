@@ -1,19 +1,37 @@
-"""Analyse what is stored and not analysed: claim a batch, classify it, store the results."""
+"""Analyse what waits: claim a batch, have the models answer, store the results."""
 
 import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, Error, IntegrityError, transaction
 
 from comments import queue
 from comments.models import Comment
-from intents import metrics, reviews
-from intents.classifier import Prediction, load_classifier
-from intents.models import Band, IntentResult
+from intents import cache, experiments, extras, failures, metrics, registry, reviews
+from intents.classifier import Prediction
+from intents.models import Band, Hold, IntentResult, Sentiment
+from intents.registry import Active
 
 logger = logging.getLogger(__name__)
 
 BANDS = ((80, Band.IMMEDIATE_DM), (60, Band.NURTURE), (40, Band.MONITOR), (0, Band.IGNORE))
+
+
+class Answer(NamedTuple):
+    """What a model said, and which one it was."""
+
+    prediction: Prediction
+    version: str
+
+
+class Failed(NamedTuple):
+    """A comment that cannot be analysed, and what was raised."""
+
+    comment: Comment
+    error: Exception
 
 
 def band_of(score: int) -> Band:
@@ -24,36 +42,81 @@ def band_of(score: int) -> Band:
 def analyze_batch() -> int:
     """Analyse up to `COMMENT_BATCH_SIZE` waiting comments and return how many there were.
 
-    Claim, results and reviews are one transaction: a worker killed at any line leaves its
-    comments waiting, and none is analysed twice.
+    Comments that failed before and are due come first. Claim, results, reviews and what failed
+    are one transaction: a worker killed at any line leaves its comments waiting, and none is
+    analysed twice. Raises `registry.NoChampion`, and `django.db.Error` when nothing was stored.
     """
-    classifier = load_classifier()  # before the transaction: the first call takes seconds
+    active = registry.active()  # before the transaction: to load a model takes seconds
     with metrics.BATCH_SECONDS.time(), transaction.atomic():
-        comments = queue.claim_unanalyzed(settings.COMMENT_BATCH_SIZE)
+        again = failures.claim_due(settings.COMMENT_BATCH_SIZE)
+        comments = again + queue.claim_unanalyzed(settings.COMMENT_BATCH_SIZE - len(again))
         if not comments:
             return 0
-        predictions = classifier.predict([comment.text for comment in comments])
-        results = IntentResult.objects.bulk_create(
-            _result(comment, prediction, classifier.version)
-            for comment, prediction in zip(comments, predictions, strict=True)
-        )
+        failed: list[Failed] = []
+        results = _analyze(comments, active, failed)
         queue.mark_analyzed(comments)
-        reviews.flag([r for r in results if r.score >= settings.REVIEW_MIN_SCORE])
-    for result in results:
-        metrics.ANALYZED.labels(result.label).inc()
-        logger.info(
-            "comment analysed",
-            extra={
-                "comment_id": result.comment_id,
-                "label": result.label,
-                "score": result.score,
-                "model_version": result.model_version,
-            },
-        )
-    return len(results)
+        for comment, error in failed:
+            failures.record(comment, error)
+        answered = {result.comment_id for result in results}
+        failures.settle(answered & {comment.pk for comment in again})
+        experiments.store_shadow([c for c in comments if c.pk in answered], active)
+    _tell(results, len(failed))
+    return len(comments)
 
 
-def _result(comment: Comment, prediction: Prediction, version: str) -> IntentResult:
+def _analyze(
+    comments: Sequence[Comment], active: Active, failed: list[Failed]
+) -> list[IntentResult]:
+    """Answer comments and store the results; when that fails, by halves, down to those at fault."""
+    try:
+        with transaction.atomic():
+            results = _store(comments, _ask(comments, active))
+    except Exception as error:  # a model's or the database's, at a text that somebody made up
+        if isinstance(error, Error) and not isinstance(error, (DataError, IntegrityError)):
+            raise  # the database is away, or not migrated: that is no comment's fault
+        if len(comments) == 1:
+            failed.append(Failed(comments[0], error))
+            return []
+    else:
+        return results
+    middle = len(comments) // 2
+    first = _analyze(comments[:middle], active, failed)
+    return first + _analyze(comments[middle:], active, failed)
+
+
+def _ask(comments: Sequence[Comment], active: Active) -> list[Answer]:
+    """One answer a comment: of the challenger whose share it falls into, or of the champion."""
+    answers: dict[int, Answer] = {}
+    for challenger in active.challengers:
+        own = [c for c in comments if experiments.answering(c.pk, active) is challenger]
+        if own:
+            said = experiments.ask(challenger, [comment.text for comment in own])
+            answers |= {
+                comment.pk: Answer(prediction, challenger.classifier.version)
+                for comment, prediction in zip(own, said, strict=True)
+                if prediction is not None
+            }
+    rest = [comment for comment in comments if comment.pk not in answers]
+    if rest:
+        predictions = cache.predict(active.champion, [comment.text for comment in rest])
+        answers |= {
+            comment.pk: Answer(prediction, active.champion.version)
+            for comment, prediction in zip(rest, predictions, strict=True)
+        }
+    return [answers[comment.pk] for comment in comments]
+
+
+def _store(comments: Sequence[Comment], answers: Sequence[Answer]) -> list[IntentResult]:
+    results = IntentResult.objects.bulk_create(
+        _result(comment, answer) for comment, answer in zip(comments, answers, strict=True)
+    )
+    reviews.flag([r for r in results if r.score >= settings.REVIEW_MIN_SCORE])
+    return results
+
+
+def _result(comment: Comment, answer: Answer) -> IntentResult:
+    prediction, version = answer
+    foreign = prediction.hold == Hold.LANGUAGE  # in German, "die" is no bad word
     return IntentResult(
         comment=comment,
         label=prediction.label,
@@ -61,4 +124,25 @@ def _result(comment: Comment, prediction: Prediction, version: str) -> IntentRes
         confidence=prediction.confidence,
         band=band_of(prediction.score),
         model_version=version,
+        hold=prediction.hold,
+        language=prediction.language,
+        sentiment=Sentiment.NEUTRAL if foreign else extras.sentiment(comment.text),
+        mentions_brand=extras.mentions_brand(comment.text, settings.BRAND_NAMES),
+        evidence=prediction.evidence,
+    )
+
+
+def _tell(results: Sequence[IntentResult], failed: int) -> None:
+    """Metrics and one log line for a batch that is committed."""
+    labels = Counter(result.label for result in results)
+    for label, count in labels.items():
+        metrics.ANALYZED.labels(label).inc(count)
+    logger.info(
+        "comments analysed",
+        extra={
+            "analyzed": len(results),
+            "failed": failed,
+            "labels": dict(labels),
+            "model_versions": dict(Counter(result.model_version for result in results)),
+        },
     )

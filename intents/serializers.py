@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from comments.serializers import CommentSerializer
-from intents.models import IntentResult, Review
+from intents.models import IntentResult, Label, Review
 
 
 class IntentResultSerializer(serializers.ModelSerializer[IntentResult]):
@@ -22,6 +22,11 @@ class IntentResultSerializer(serializers.ModelSerializer[IntentResult]):
             "confidence",
             "band",
             "model_version",
+            "hold",
+            "language",
+            "sentiment",
+            "mentions_brand",
+            "evidence",
             "created_at",
         )
 
@@ -43,6 +48,7 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
             "decided_by",
             "decided_by_rule",
             "note",
+            "corrected_label",
         )
 
 
@@ -50,3 +56,10 @@ class DecisionSerializer(serializers.Serializer[Any]):
     """What may be said with a decision."""
 
     note = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
+    corrected_label = serializers.ChoiceField(
+        choices=Label.choices,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="what the comment really is; with an approval, purchase_intent or nothing",
+    )

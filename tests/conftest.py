@@ -9,6 +9,7 @@ from django_redis import get_redis_connection
 from rest_framework.test import APIClient
 
 from comments import redis, wakeup
+from intents import cache
 from tests.factories import UserFactory
 from threadsagent.fake_platform.server import FakePlatform, running
 from threadsagent.fake_platform.store import Store
@@ -18,12 +19,13 @@ from threadsagent.roles import OPERATORS
 
 @pytest.fixture(autouse=True)
 def empty_redis() -> None:
-    """No test sees what another left there: known ids, used-up rate limits, sessions.
+    """No test sees what another left there: known ids, used-up rate limits, sessions, answers.
 
     Nor does it find Redis or the broker given up because another test had taken it away.
     """
     redis.breaker.reset()
     wakeup.breaker.reset()
+    cache.forget()
     get_redis_connection("default").flushdb()
 
 

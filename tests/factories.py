@@ -6,7 +6,15 @@ from factory.django import DjangoModelFactory
 
 from comments.models import Comment, Monitor
 from dmtrigger.models import Campaign, DirectMessage
-from intents.models import Band, IntentResult, Label, Review
+from intents.models import (
+    AnalysisFailure,
+    Band,
+    Hold,
+    IntentResult,
+    Label,
+    Review,
+    Sentiment,
+)
 from threadsagent.models import User
 
 
@@ -26,6 +34,8 @@ class CommentFactory(DjangoModelFactory[Comment]):
     post_id = "post-1"
     text = "Where can I buy this?"
     author = "ada"
+    author_followers = None
+    author_verified = False
     posted_at = factory.LazyFunction(timezone.now)
 
 
@@ -47,6 +57,21 @@ class IntentResultFactory(DjangoModelFactory[IntentResult]):
     confidence = 0.85
     band = Band.IMMEDIATE_DM
     model_version = "test"
+    hold = Hold.NONE
+    language = ""
+    sentiment = Sentiment.NEUTRAL
+    mentions_brand = False
+
+
+class AnalysisFailureFactory(DjangoModelFactory[AnalysisFailure]):
+    """Parked, unless a time to try again is given."""
+
+    class Meta:
+        model = AnalysisFailure
+
+    comment_id = factory.LazyFunction(lambda: CommentFactory(analyzed_at=timezone.now()).pk)
+    attempts = 4
+    reason = "ValueError: poison"
 
 
 class ReviewFactory(DjangoModelFactory[Review]):

@@ -355,6 +355,7 @@ def test_of_the_days_only_those_asked_for_are_looked_at(api, million, query, day
         ("intents/intentresult/?label__exact=complaint", {"intent_by_label"}),
         ("intents/intentresult/?label__exact=spam", {"intent_by_label"}),
         ("intents/review/", {"review_pending", "intents_intentresult_pkey"}),
+        ("intents/review/?order=uncertain", {"review_pending", "intents_intentresult_pkey"}),
         ("intents/review/?intent__band=immediate_dm", {"review_pending"}),
         ("intents/review/?status=all", {"intents_review_pkey", "intents_intentresult_pkey"}),
         ("intents/review/?status=approved", {"intents_review_pkey"}),

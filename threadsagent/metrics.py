@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from comments.queue import count_unanalyzed
 from dmtrigger.outbox import count_by_state
+from intents.failures import count_parked
 from intents.reviews import count_pending
 
 
@@ -28,6 +29,11 @@ class Backlog(Collector):
         )
         yield GaugeMetricFamily(
             "intent_reviews_pending", "Reviews that wait for an operator", value=count_pending()
+        )
+        yield GaugeMetricFamily(
+            "intent_analysis_parked",
+            "Comments whose analysis failed, and that wait for an operator",
+            value=count_parked(),
         )
         messages = GaugeMetricFamily(
             "direct_messages_in_state", "Messages by state", labels=["state"]

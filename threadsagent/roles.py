@@ -12,22 +12,31 @@ OPERATOR_RIGHTS = (
     "intents.view_intentresult",
     "intents.view_review",
     "intents.decide_review",
+    "intents.view_analysisfailure",
+    "intents.retry_analysis",
     "dmtrigger.view_campaign",
     "dmtrigger.view_directmessage",
     "dmtrigger.settle_directmessage",
     "dmtrigger.view_deliveryattempt",
 )
+ADMINISTRATORS = "Model administrators"
+ADMINISTRATOR_RIGHTS = (
+    "intents.view_intentresult",
+    "intents.view_modelversion",
+    "intents.promote_model",
+)
 
 
 def ensure_roles(using: str, **_: Any) -> None:
-    """Make the Operators group and give it exactly its rights (a post_migrate receiver).
+    """Make the groups and give each exactly its rights (a post_migrate receiver).
 
-    post_migrate is sent once per app; until the last app's permissions exist the group has part
-    of its rights, after it all of them.
+    post_migrate is sent once per app; until the last app's permissions exist a group has part of
+    its rights, after it all of them.
     """
-    wanted = Q()
-    for right in OPERATOR_RIGHTS:
-        app, codename = right.split(".")
-        wanted |= Q(content_type__app_label=app, codename=codename)
-    group, _created = Group.objects.using(using).get_or_create(name=OPERATORS)
-    group.permissions.set(Permission.objects.using(using).filter(wanted))
+    for name, rights in ((OPERATORS, OPERATOR_RIGHTS), (ADMINISTRATORS, ADMINISTRATOR_RIGHTS)):
+        wanted = Q()
+        for right in rights:
+            app, codename = right.split(".")
+            wanted |= Q(content_type__app_label=app, codename=codename)
+        group, _created = Group.objects.using(using).get_or_create(name=name)
+        group.permissions.set(Permission.objects.using(using).filter(wanted))

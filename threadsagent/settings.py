@@ -164,9 +164,14 @@ CELERY_TASK_TRACK_STARTED = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
+# Each kind of work has a queue, and workers of its own. Where one worker serves several queues on
+# Redis, the lowest number is taken first (0 is that of a task without one). RabbitMQ takes the
+# highest first, but only compares messages of one queue, and here these are all of a kind; so it
+# needs no `x-max-priority`, which a queue that exists could not be given any more.
+SOON, LATER = (0, 5) if CELERY_BROKER_URL.startswith("redis") else (9, 5)
 CELERY_TASK_ROUTES = {
-    "analyze_comment_batch": {"queue": "analyze"},
-    "deliver_direct_messages": {"queue": "send"},
+    "analyze_comment_batch": {"queue": "analyze", "priority": LATER},
+    "deliver_direct_messages": {"queue": "send", "priority": SOON},
     "poll_monitors": {"queue": "poll"},  # so that a slow platform can be given workers of its own
 }
 # A message to the broker is only a wake-up (the rows are the queue), so a caller never waits long
@@ -206,13 +211,15 @@ CELERY_BEAT_SCHEDULE = {
 COMMENT_SOURCE = env.str("COMMENT_SOURCE", default="fake_platform")
 FAKE_PLATFORM_URL = env.str("FAKE_PLATFORM_URL", default="http://127.0.0.1:8900")
 FAKE_PLATFORM_TOKEN = env.str("FAKE_PLATFORM_TOKEN", default="demo")
-COMMENT_BATCH_SIZE = whole_number("COMMENT_BATCH_SIZE", default=256)  # analysed in one go
+COMMENT_BATCH_SIZE = whole_number("COMMENT_BATCH_SIZE", default=512)  # analysed in one go
 DEDUP_CACHE_TTL = whole_number("DEDUP_CACHE_TTL", default=3600)  # seconds
 PROCESSING_TIMEOUT = whole_number("PROCESSING_TIMEOUT", default=30)  # seconds
 MAX_RETRIES = whole_number("MAX_RETRIES", default=3, least=0)
 # Comments can be answered for seven days, and a day is dropped as a whole.
 RETENTION_DAYS = whole_number("RETENTION_DAYS", default=30, least=8)
 REVIEW_MIN_SCORE = whole_number("REVIEW_MIN_SCORE", default=60, least=0)
+BRAND_NAMES = env.list("BRAND_NAMES", default=[])
+INFLUENCER_FOLLOWERS = whole_number("INFLUENCER_FOLLOWERS", default=10_000)
 MAX_BODY_BYTES = whole_number("MAX_BODY_BYTES", default=32 * 1024 * 1024)
 RATE_LIMIT_PER_MINUTE = whole_number("RATE_LIMIT_PER_MINUTE", default=100)
 
@@ -244,6 +251,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/",
+    "ENUM_NAME_OVERRIDES": {"IntentLabelEnum": "intents.models.Label"},
 }
 
 # --- observability ----------------------------------------------------------------------------

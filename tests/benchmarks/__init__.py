@@ -1,4 +1,5 @@
 """Measurements: nothing here is a test, and pytest collects nothing of it.
 
-`make bench-ingest` says how fast comments come in; docs/benchmarks.md says what it measures.
+`make bench-ingest` says how fast comments come in, `make bench-intents` how fast they are analysed;
+docs/benchmarks.md says what they measure.
 """

@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 from tqdm import tqdm
 
+from tests.benchmarks import usage
 from tests.benchmarks.copying import Copy
 from tests.benchmarks.data import Batch, Comment, Platform
 from tests.benchmarks.figures import Figures, Times
@@ -74,9 +74,7 @@ class Bench:
 
     def memory(self, field: str) -> float:
         """VmRSS or VmHWM of the worker, in MB."""
-        status = Path(f"/proc/{self.web.worker}/status").read_text()
-        [line] = [line for line in status.splitlines() if line.startswith(f"{field}:")]
-        return int(line.split()[1]) * 1024 / 1e6
+        return usage.memory(self.web.worker, field)
 
 
 def send(

@@ -1,4 +1,4 @@
-"""What was measured, by name; and the clock."""
+"""What was measured, by name; the clock; and how a table begins."""
 
 import contextlib
 import math
@@ -6,6 +6,8 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+WIDTH = 90  # of a table
 
 Value = float | int | str | bool
 
@@ -54,3 +56,8 @@ class Figures(dict[str, Value]):
     def rounded(self) -> dict[str, Value]:
         """For printing: four significant digits; whole numbers in full."""
         return {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in self.items()}
+
+
+def heading(text: str) -> str:
+    """A line that begins a table."""
+    return f"── {text} ".ljust(WIDTH, "─")

@@ -12,64 +12,29 @@ import contextlib
 import gc
 import json
 import logging
-import os
-import platform
-import signal
 import sys
 import time
 from collections.abc import Sequence
-from types import FrameType
+from functools import partial
 from typing import TYPE_CHECKING
 
 import django
 from kombu import Connection
 
-from tests.benchmarks.services import Services, running
-from threadsagent.embedded import StartError
+from tests.benchmarks.command import QUICK_HELP, run
+from tests.benchmarks.figures import Value
+from tests.benchmarks.services import Services
 
 if TYPE_CHECKING:  # Django's settings need the addresses of what is started here
     from tests.benchmarks.bench import Bench
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; the exit code says whether it was measured, not how fast it is."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.ingest", description=__doc__)
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="a few repetitions on small tables, for working on the measurements: the figures"
-        " have the same names and prove nothing",
-    )
+    parser.add_argument("--quick", action="store_true", help=QUICK_HELP)
     options = parser.parse_args(arguments)
-    for number in STOPPING:
-        signal.signal(number, _interrupt)
-    try:
-        with contextlib.ExitStack() as stack:
-            services = stack.enter_context(running())
-            try:
-                _measure(services, stack, quick=options.quick)
-            finally:
-                _ignore_signals()
-    except KeyboardInterrupt:
-        sys.stderr.write("\nstopped, everything is removed\n")
-        return 130
-    except StartError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    _ignore_signals()
-    raise KeyboardInterrupt
-
-
-def _ignore_signals() -> None:
-    """From here on what was started is being removed, and nothing interrupts that."""
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+    return run(partial(_measure, quick=options.quick), rabbitmq=True)
 
 
 def _measure(services: Services, stack: contextlib.ExitStack, *, quick: bool) -> None:
@@ -131,29 +96,12 @@ def _token() -> str:
     return str(AuthToken.objects.create(user)[1])
 
 
-def _machine(services: Services, *, quick: bool) -> dict[str, float | int | str | bool]:
-    """What the figures depend on besides the code."""
-    from django_redis import get_redis_connection
+def _machine(services: Services, *, quick: bool) -> dict[str, Value]:
+    from tests.benchmarks.machine import machine
 
-    from tests.benchmarks import database
-
-    [(postgres, fsync)] = database.query(
-        "SELECT current_setting('server_version'), current_setting('fsync')"
-    )
     with Connection(services.broker_url) as broker:
         rabbitmq = broker.connection.server_properties["version"]
-    return {
-        "quick": quick,
-        "date": time.strftime("%Y-%m-%d"),
-        "cores": len(os.sched_getaffinity(0)),
-        "load_before": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "postgres": postgres,
-        "postgres_fsync": fsync,
-        "valkey": get_redis_connection("default").info()["valkey_version"],
-        "rabbitmq": rabbitmq,
-    }
+    return machine(quick=quick) | {"rabbitmq": rabbitmq}
 
 
 if __name__ == "__main__":

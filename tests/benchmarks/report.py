@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.benchmarks.figures import Figures, Value
+from tests.benchmarks.figures import Figures, Value, heading
 from tests.benchmarks.latency import SIZES
 from tests.benchmarks.writers import WRITERS
 
@@ -13,7 +13,6 @@ APPROACHES = {
     "copy_new": "COPY of the new rows",
     "copy_all": "COPY of all rows",
 }
-WIDTH = 90
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def _machine(f: Figures) -> str:
 
 def _calls(figures: Figures) -> str:
     lines = [
-        _heading("calls, a third of the comments duplicates"),
+        heading("calls, a third of the comments duplicates"),
         f"  {'comments':>8}  {'':<24}{'n':>4}{'median':>11}{'p95':>11}{'comments/s':>13}"
         f"{'to ours':>11}",
     ]
@@ -124,15 +123,15 @@ def _others(figures: Figures) -> str:
         f"into {f['small_table_comments']:,} comments": "small_table_process_10000",
         f"into {f['large_table_comments']:,} comments": "large_table_process_10000",
     }
-    lines = [_heading("10,000 comments")]
+    lines = [heading("10,000 comments")]
     lines += [f"  {'':>8}  {label:<24}{_times(figures, name)}" for label, name in timed.items()]
-    lines += ["", _heading("several writers, 1,000 comments a call")]
+    lines += ["", heading("several writers, 1,000 comments a call")]
     lines += [
         f"  {n:>8}  writers: {f[f'writers_{n}_comments_per_s']:,.0f} comments/s,"
         f" p95 {f[f'writers_{n}_p95_s']} s, {f[f'writers_{n}_n']} calls"
         for n in WRITERS
     ]
-    lines += ["", _heading("further")]
+    lines += ["", heading("further")]
     lines += [f"  {label:<26}{text}" for label, text in _further(f)]
     return "\n".join(lines)
 
@@ -190,8 +189,4 @@ def _further(f: dict[str, Value]) -> list[tuple[str, str]]:
 
 
 def _verdict(figures: Figures) -> str:
-    return "\n".join([_heading("targets"), *(target.line(figures) for target in TARGETS)])
-
-
-def _heading(text: str) -> str:
-    return f"── {text} ".ljust(WIDTH, "─")
+    return "\n".join([heading("targets"), *(target.line(figures) for target in TARGETS)])

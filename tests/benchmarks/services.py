@@ -1,8 +1,7 @@
 """Everything that a measurement needs, started from nothing and removed at the end.
 
-PostgreSQL (durable, in the folder where `make run` keeps its data), Valkey, RabbitMQ, and two web
-processes: the product's, and one that serves the spec's approach. No Celery worker: it would take
-the processors from what is measured.
+PostgreSQL (durable, in the folder where `make run` keeps its data), Valkey, a broker, and the
+product's processes that are measured, no others: they would take the processors from these.
 """
 
 import contextlib
@@ -12,12 +11,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
+from tests.benchmarks import usage
 from tests.integration.processes import answers, eventually
 from tests.services import RABBITMQ, find_program, private_rabbitmq
 from threadsagent.embedded import (
@@ -28,7 +29,7 @@ from threadsagent.embedded import (
     start_postgres,
     start_valkey,
 )
-from threadsagent.run.processes import ROOT, STATE
+from threadsagent.run.processes import QUIET_WORKER, ROOT, STATE
 
 STOP_SECONDS = 20
 CALL_SECONDS = 120
@@ -50,9 +51,8 @@ class Web:
         return eventually(self._worker, "one gunicorn worker")
 
     def _worker(self) -> int | None:
-        pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(children[0]) if len(children) == 1 else None
+        children = usage.children(self.process.pid)
+        return children[0] if len(children) == 1 else None
 
     def client(self, token: str) -> httpx.Client:
         """A client that keeps its connections."""
@@ -66,6 +66,20 @@ class Web:
 
 
 @dataclass(frozen=True)
+class Worker:
+    """A Celery worker: its parent's process id, the folder of its metrics, its log."""
+
+    pid: int
+    metrics: Path
+    log: Path
+
+    @property
+    def pool(self) -> list[int]:
+        """The ids of the processes that do the tasks."""
+        return usage.children(self.pid)
+
+
+@dataclass(frozen=True)
 class Services:
     """The running servers, and a folder for the logs."""
 
@@ -76,32 +90,62 @@ class Services:
     @contextlib.contextmanager
     def web(self, name: str, settings: str) -> Iterator[Web]:
         """gunicorn, as in production but for the number of workers."""
-        log, address = self.folder / f"{name}.log", f"127.0.0.1:{free_port()}"
+        address = f"127.0.0.1:{free_port()}"
         command = [sys.executable, "-m", "gunicorn", "threadsagent.wsgi"]
         command += ["-c", "threadsagent/gunicorn.py", "--bind", address]
-        with log.open("wb") as output:
+        with self._process(name, command, DJANGO_SETTINGS_MODULE=settings) as process:
+            url = f"http://{address}"
+            log = self.folder / f"{name}.log"
+            eventually(lambda: answers(f"{url}/health/live"), name, log=log)
+            yield Web(url, process)
+
+    @contextlib.contextmanager
+    def worker(self, cores: Collection[int]) -> Iterator[Worker]:
+        """A Celery worker that analyses, with one process for each of the cores, pinned to them."""
+        metrics = Path(tempfile.mkdtemp(prefix="metrics-", dir=self.folder))
+        command = [sys.executable, "-m", "celery", "-A", "threadsagent", "worker", *QUIET_WORKER]
+        command += ["-Q", "analyze", "-c", str(len(cores)), "-n", "analyze@%h"]
+        with self._process(
+            "analyze", pinned(command, cores), PROMETHEUS_MULTIPROC_DIR=str(metrics)
+        ) as process:
+            log = self.folder / "analyze.log"
+            worker = Worker(process.pid, metrics, log)
+            eventually(lambda: len(worker.pool) == len(cores), "the worker's processes", log=log)
+            yield worker
+
+    @contextlib.contextmanager
+    def _process(
+        self, name: str, command: list[str], **environment: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        with (self.folder / f"{name}.log").open("wb") as output:
             process = subprocess.Popen(
                 guarded(command),
                 cwd=ROOT,
-                env=os.environ | {"DJANGO_SETTINGS_MODULE": settings},
+                env=os.environ | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         try:
-            url = f"http://{address}"
-            eventually(lambda: answers(f"{url}/health/live"), name, log=log)
-            yield Web(url, process)
+            yield process
         finally:
             _stop(process)
 
 
+def pinned(command: list[str], cores: Collection[int]) -> list[str]:
+    """`command`, changed so that it and what it starts run on these cores only."""
+    return ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]
+
+
 @contextlib.contextmanager
-def running() -> Iterator[Services]:
-    """Start the servers and name them in the environment. Raises StartError."""
+def running(*, rabbitmq: bool) -> Iterator[Services]:
+    """Start the servers and name them in the environment; without RabbitMQ, Valkey is the broker.
+
+    Raises StartError.
+    """
     program = find_program(RABBITMQ)
-    if program is None:
+    if rabbitmq and program is None:
         raise StartError("This needs RabbitMQ: apt-get install rabbitmq-server")
     with contextlib.ExitStack() as stack:
         folder = _folder(stack)
@@ -109,7 +153,9 @@ def running() -> Iterator[Services]:
         stack.callback(postgres.stop)
         valkey = start_valkey(folder / "valkey", durable=False)  # a cache, as in production
         stack.callback(valkey.stop)
-        broker_url = stack.enter_context(private_rabbitmq(program))
+        broker_url = urlsplit(valkey.url)._replace(path="/1").geturl()
+        if rabbitmq and program:
+            broker_url = stack.enter_context(private_rabbitmq(program))
         _set_environment(
             DATABASE_URL=postgres.url, REDIS_URL=valkey.url, CELERY_BROKER_URL=broker_url
         )
@@ -135,6 +181,7 @@ def _set_environment(**servers: str) -> None:
     os.environ.update(
         DJANGO_SETTINGS_MODULE="threadsagent.settings",
         SECRET_KEY="only-for-benchmarks",
+        HF_HUB_OFFLINE="1",  # the models come with the packages
         WEB_CONCURRENCY="1",
         RATE_LIMIT_PER_MINUTE="1000000",
     )

@@ -181,5 +181,12 @@ def test_one_comment_says_whether_it_is_analysed(api):
     assert (body["post_id"], body["analyzed_at"]) == ("post_12345", None)
 
 
+def test_a_comment_says_whether_its_author_is_an_influencer(api):
+    post(api, [item(1, author_followers=12_300)])
+    body = api.get(f"/comments/{Comment.objects.get().pk}").json()
+    told = ("author_followers", "author_verified", "is_influencer")
+    assert [body[name] for name in told] == [12_300, False, True]
+
+
 def test_handing_in_needs_its_own_permission(api_of):
     assert post(api_of("comments.view_comment"), [item(1)]).status_code == 403

@@ -75,6 +75,24 @@ def test_a_csv_row_that_is_too_long_is_refused_rather_than_cut():
     assert quoted.item["text"] == "a, b"
 
 
+@pytest.mark.parametrize(
+    ("cells", "followers", "verified"),
+    [
+        ("12300,true", 12_300, True),
+        ("0,False", 0, False),
+        (",", None, None),
+        ("many,yes", "many", "yes"),  # for the checks to refuse
+        ("1" * 9_000 + ",1", "1" * 9_000, 1),
+    ],
+)
+def test_csv_may_tell_followers_and_whether_an_author_is_verified(cells, followers, verified):
+    header = HEADER.replace("\n", ",author_followers,author_verified\n")
+    [entry] = read(header + OK.replace("\n", f",{cells}\n"), as_csv=True)
+    facts = entry.item["author_followers"], entry.item["author_verified"]
+    assert facts == (followers, verified)
+    assert entry.item["text"] == "hi"
+
+
 @pytest.mark.parametrize("rows", [1, 5_000], ids=["to the end of the file", "further"])
 def test_a_quote_that_is_not_closed_costs_only_its_own_line(rows):
     (line, problem), *rest = texts(OK.replace("hi", '"oh') + OK * rows)
@@ -113,6 +131,10 @@ def test_a_csv_record_of_endless_fields_is_refused(monkeypatch):
     [
         ("id,text\nc1,hello\n", "line 1: the header lacks post_id, author, timestamp"),
         ("text,id,text,post_id,author,timestamp\n", "line 1: the header has more than one text"),
+        (
+            HEADER.replace("\n", ",author_verified,author_verified\n"),
+            "line 1: the header has more than one author_verified",
+        ),
         ('"id\n', "line 1: the header is not CSV: unexpected end of data"),
         ("x" * 2**21, "line 1: the header is not CSV: is longer than 1048576 bytes"),
         ("\n", "line 1: the header lacks id, "),

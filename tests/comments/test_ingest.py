@@ -28,15 +28,39 @@ def store(items: list[Any]) -> IngestReport:
 
 @pytest.mark.django_db
 def test_a_new_comment_is_stored_with_all_its_fields():
-    store([item(1, text="price? 😍")])
+    store([item(1, text="price? 😍", author_followers=12_300, author_verified=True)])
     comment = Comment.objects.get()
     assert comment.source == "fake_platform"
     assert comment.external_id == "c00001"
     assert comment.post_id == "p1"
     assert comment.text == "price? 😍"
     assert comment.author == "ada"
+    assert (comment.author_followers, comment.author_verified) == (12_300, True)
     assert comment.posted_at == datetime(2024, 1, 25, 10, 30, tzinfo=UTC)
     assert comment.analyzed_at is None
+
+
+@pytest.mark.django_db
+def test_an_author_of_whom_nothing_is_told_is_no_influencer():
+    store([item(1)])
+    comment = Comment.objects.get()
+    assert (comment.author_followers, comment.author_verified) == (None, False)
+    assert not comment.is_influencer
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("facts", "is_influencer"),
+    [
+        ({"author_followers": 999}, False),
+        ({"author_followers": 1_000}, True),
+        ({"author_followers": 0, "author_verified": True}, True),
+    ],
+)
+def test_an_influencer_is_verified_or_has_followers_enough(settings, facts, is_influencer):
+    settings.INFLUENCER_FOLLOWERS = 1_000
+    store([item(1, **facts)])
+    assert Comment.objects.get().is_influencer is is_influencer
 
 
 @pytest.mark.django_db

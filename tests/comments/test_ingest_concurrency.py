@@ -22,6 +22,7 @@ from intents.models import IntentResult, Review
 from tests.factories import ReviewFactory
 
 SOURCE = "fake_platform"
+TABLES = ("comments_comment", "intents_intentresult", "intents_shadowprediction")
 
 
 def store(numbers: list[int]) -> IngestReport:
@@ -163,7 +164,7 @@ def test_partitions_are_made_and_dropped_while_comments_come_in():
     for pk in old:
         ReviewFactory(intent__comment__pk=pk)
     with connection.cursor() as cursor:
-        for table in ("comments_comment", "intents_intentresult"):
+        for table in TABLES:
             for name, upper in partitions.partitions(table):
                 if upper > partitions.first_id(today + timedelta(days=1)):
                     cursor.execute(f"DROP TABLE {name}")
@@ -176,7 +177,7 @@ def test_partitions_are_made_and_dropped_while_comments_come_in():
         *writers, partitions.ensure_partitions, lambda: partitions.retire(keep_days=0)
     )
     assert sum(stored) == 500
-    assert (len(made), len(dropped)) == (2 * 7, 2 * 3)
+    assert (len(made), len(dropped)) == (len(TABLES) * 7, len(TABLES) * 3)
     assert Comment.objects.count() == 500
     assert SeenComment.objects.count() == 500
     assert not Review.objects.exists()

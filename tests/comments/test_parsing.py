@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from comments.parsing import parse_batch, parse_timestamp
 
 GOOD = {"id": "c1", "text": "price?", "author": "ada", "timestamp": "2024-01-25T10:30:00Z"}
+AUTHOR_FACTS = {"author_followers": 12_300, "author_verified": True}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=5),
     max_leaves=10,
 )
+NO_FOLLOWERS = "must be a whole number from 0 to 2147483647, or null"
 
 
 def the_error(item: Any) -> tuple[str, str]:
@@ -52,10 +54,29 @@ def the_error(item: Any) -> tuple[str, str]:
             "timestamp",
             "is not an ISO 8601 date and time",
         ),
+        *(
+            ({"author_followers": followers}, "author_followers", NO_FOLLOWERS)
+            for followers in (-1, 2**31, 12.5, "12300", True, [])
+        ),
+        *(
+            ({"author_verified": verified}, "author_verified", "must be true or false")
+            for verified in (1, "true", {})
+        ),
     ],
 )
 def test_a_bad_field_is_named_with_what_is_wrong(change, field, message):
     assert the_error(GOOD | change) == (field, message)
+
+
+def test_what_the_platform_tells_of_an_author_is_kept():
+    [comment], _ = parse_batch([GOOD | AUTHOR_FACTS], "p1")
+    assert (comment.author_followers, comment.author_verified) == (12_300, True)
+
+
+@pytest.mark.parametrize("facts", [{}, {"author_followers": None, "author_verified": None}])
+def test_of_an_author_the_platform_need_not_tell_anything(facts):
+    [comment], _ = parse_batch([GOOD | facts], "p1")
+    assert (comment.author_followers, comment.author_verified) == (None, False)
 
 
 @pytest.mark.parametrize("item", [None, 3, "text", [], ["id"]])
@@ -104,7 +125,7 @@ def test_a_clock_that_is_a_little_ahead_is_forgiven():
     assert parse_timestamp(soon.isoformat()) == soon
 
 
-@given(st.lists(JSON | st.fixed_dictionaries(dict.fromkeys(GOOD, JSON)), max_size=5))
+@given(st.lists(JSON | st.fixed_dictionaries(dict.fromkeys(GOOD | AUTHOR_FACTS, JSON)), max_size=5))
 def test_every_item_of_any_json_is_either_taken_or_named(items):
     good, errors = parse_batch(items, "p1")
     assert len(good) + len(errors) == len(items)

@@ -48,6 +48,14 @@ def test_what_a_source_gives_can_be_ingested(source):
     assert errors == []
 
 
+def test_what_the_fake_platform_tells_of_an_author_comes_with_the_comment(fake_platform):
+    facts = {"author_followers": 12_300, "author_verified": True}
+    fake_platform.store.add_comment("p1", text="price?", author="ada", **facts)
+    items = get_source("fake_platform")("p1", "").items
+    [comment], _ = parse_batch(items, "p1")
+    assert (comment.author_followers, comment.author_verified) == (12_300, True)
+
+
 def test_the_last_cursor_finds_only_what_has_come_since(source):
     fetch_page, add = source
     add("p1", 3)

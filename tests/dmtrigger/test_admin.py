@@ -26,10 +26,17 @@ def page_of(review: Review) -> str:
     return f"{LIST}{review.pk}/change/"
 
 
-def press(console: Client, review: Review, decision: str, note: str = "") -> str:
+def press(
+    console: Client, review: Review, decision: str, note: str = "", corrected_label: str = ""
+) -> str:
     """Press a button of the review's page, as it is now; the page that follows."""
     form = console.get(page_of(review)).context["form"]
-    said = {"decision": decision, "note": note, "draft": form.initial.get("draft", "")}
+    said = {
+        "decision": decision,
+        "note": note,
+        "corrected_label": corrected_label,
+        "draft": form.initial.get("draft", ""),
+    }
     return console.post(f"{LIST}{review.pk}/decide/", said, follow=True).content.decode()
 
 
@@ -55,6 +62,21 @@ def test_the_list_shows_what_is_pending_highest_score_first(console, operator):
     assert done in everything.context["cl"].queryset
 
 
+def test_the_list_can_show_what_is_uncertain_first(console):
+    sure = ReviewFactory(intent__score=95)
+    unsure = ReviewFactory(intent__score=61)
+    doubtful = ReviewFactory(intent__score=45)
+    page = console.get(LIST, {"order": "uncertain"})
+    assert list(page.context["cl"].queryset) == [doubtful, unsure, sure]
+    assert "Most uncertain first" in page.content.decode()
+
+
+def test_what_is_decided_has_only_one_order(console):
+    page = console.get(LIST, {"order": "uncertain", "status": "all"})
+    assert page.status_code == 200
+    assert "Most uncertain first" not in page.content.decode()
+
+
 def test_a_review_shows_the_comment_its_score_and_the_message(console, campaign):
     review = ReviewFactory(
         intent__score=87, intent__comment__text="price?", intent__comment__author="grace"
@@ -64,9 +86,50 @@ def test_a_review_shows_the_comment_its_score_and_the_message(console, campaign)
         assert shown in html
 
 
+def test_a_review_says_that_its_author_is_an_influencer(console, campaign):
+    known = ReviewFactory(
+        intent__comment__author_followers=12_300, intent__comment__author_verified=True
+    )
+    html = console.get(page_of(known)).content.decode()
+    assert "Author: verified, 12,300 followers" in html
+    assert "you may want to answer by hand" in html
+    assert "ada (influencer)" in console.get(LIST).content.decode()
+    html = console.get(page_of(ReviewFactory())).content.decode()
+    assert "Author:" not in html
+    assert "you may want to answer by hand" not in html
+
+
+def test_a_review_shows_why_the_model_says_so(console, campaign):
+    review = ReviewFactory(
+        intent__evidence={
+            "words": [["pricey", -0.42]],
+            "nearest": [["how much is it", "product_question", 0.93]],
+        },
+        intent__hold="language",
+        intent__language="tgl",
+        intent__sentiment="negative",
+        intent__mentions_brand=True,
+    )
+    html = console.get(page_of(review)).content.decode()
+    for shown in ("pricey", "-0.42", "how much is it", "Product Question", "93 %"):
+        assert shown in html
+    for shown in ("a language that the model does not speak", "tgl", "Negative", "<dd>yes</dd>"):
+        assert shown in html
+
+
+def test_a_review_without_evidence_shows_none(console, campaign):
+    html = console.get(page_of(ReviewFactory())).content.decode()
+    assert "evidence-title" not in html
+    assert "Held" not in html
+
+
 def test_what_strangers_wrote_is_escaped(console, campaign):
     evil = "<script>alert(1)</script>"
-    review = ReviewFactory(intent__comment__text=evil, intent__comment__author=evil)
+    review = ReviewFactory(
+        intent__comment__text=evil,
+        intent__comment__author=evil,
+        intent__evidence={"words": [[evil, 0.5]], "nearest": [[evil, "other", 0.9]]},
+    )
     for page in (LIST, page_of(review)):
         assert evil not in console.get(page).content.decode()
 
@@ -88,6 +151,25 @@ def test_rejecting_on_the_page_sends_nothing(console, campaign):
     review.refresh_from_db()
     assert review.status == "rejected"
     assert not DirectMessage.objects.exists()
+
+
+def test_a_rejection_on_the_page_may_say_what_the_comment_really_is(console, campaign):
+    review = ReviewFactory()
+    press(console, review, "rejected", "he has one", corrected_label="praise")
+    review.refresh_from_db()
+    assert (review.status, review.corrected_label) == ("rejected", "praise")
+    logged = LogEntry.objects.get().get_change_message()
+    assert logged == "Rejected. It is Praise. he has one"
+    assert "It is really: Praise." in console.get(page_of(review)).content.decode()
+
+
+def test_an_approval_that_contradicts_itself_says_so_on_the_reviews_page(console, campaign):
+    review = ReviewFactory()
+    html = press(console, review, "approved", corrected_label="praise")
+    assert "Nothing was decided. Who gets a message wants to buy" in html
+    assert "Approve and send" in html
+    review.refresh_from_db()
+    assert review.status == "pending"
 
 
 @pytest.mark.parametrize(

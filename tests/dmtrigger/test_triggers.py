@@ -80,6 +80,21 @@ def test_a_campaign_approves_by_itself_from_its_threshold_on(score, approved):
     assert (review.decided_by_rule, review.decided_by) == (rule, None)
 
 
+@pytest.mark.parametrize("hold", ["language", "model_failed"])
+def test_no_campaign_approves_what_is_held(hold):
+    CampaignFactory(auto_threshold=60)
+    flag([IntentResultFactory(score=100, hold=hold)])
+    assert Review.objects.get().status == Review.Status.PENDING
+    assert not DirectMessage.objects.exists()
+
+
+def test_an_operator_may_approve_what_is_held(operator):
+    CampaignFactory()
+    review = ReviewFactory(intent__hold="language")
+    decide(review.pk, Review.Status.APPROVED, user_id=operator.pk)
+    assert DirectMessage.objects.exists()
+
+
 def test_without_a_threshold_everything_waits_for_an_operator():
     CampaignFactory(auto_threshold=None)
     flag([IntentResultFactory(score=100)])

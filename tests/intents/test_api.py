@@ -32,6 +32,27 @@ def test_approving_over_the_api_is_the_same_decision_as_in_the_console(api):
     assert api.post(f"/reviews/{review.pk}/approve").json() == body
 
 
+def test_a_rejection_may_say_what_the_comment_really_is(api):
+    review = ReviewFactory()
+    said = {"corrected_label": "complaint"}
+    body = api.post(f"/reviews/{review.pk}/reject", said, format="json").json()
+    assert (body["status"], body["corrected_label"]) == ("rejected", "complaint")
+
+
+@pytest.mark.parametrize(
+    ("label", "says"), [("praise", "reject it, or leave out"), ("nice", "not a valid choice")]
+)
+def test_an_approval_with_another_label_is_refused(api, label, says):
+    CampaignFactory()
+    review = ReviewFactory()
+    said = {"corrected_label": label}
+    answer = api.post(f"/reviews/{review.pk}/approve", said, format="json")
+    assert answer.status_code == 400
+    assert says in answer.json()["corrected_label"][0]
+    review.refresh_from_db()
+    assert review.status == "pending"
+
+
 def test_rejecting_what_is_approved_is_a_conflict(api):
     CampaignFactory()
     review = ReviewFactory()

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from intents.models import Review
-from intents.reviews import AlreadyDecided, CannotApprove, decide
+from intents.reviews import AlreadyDecided, CannotApprove, ContradictionError, decide
 from intents.signals import review_approved
 from tests.factories import CampaignFactory, ReviewFactory, UserFactory
 
@@ -25,6 +25,40 @@ def test_a_decision_is_stored_with_who_and_when():
     review.refresh_from_db()
     assert (review.status, review.decided_by, review.note) == (REJECTED, user, "a joke")
     assert review.decided_at is not None
+
+
+@pytest.mark.parametrize("label", ["praise", "purchase_intent", ""])
+def test_who_rejects_may_say_what_the_comment_really_is(label):
+    review = ReviewFactory()
+    decide(review.pk, REJECTED, user_id=UserFactory().pk, corrected_label=label)
+    review.refresh_from_db()
+    assert review.corrected_label == label
+
+
+@pytest.mark.parametrize(
+    ("predicted", "corrected"), [("purchase_intent", ""), ("other", "purchase_intent")]
+)
+@pytest.mark.parametrize("said", ["", "purchase_intent"])
+def test_an_approval_corrects_a_model_that_said_another_label(predicted, corrected, said):
+    review = ReviewFactory(intent__label=predicted)
+    decide(review.pk, APPROVED, user_id=UserFactory().pk, corrected_label=said)
+    review.refresh_from_db()
+    assert review.corrected_label == corrected
+
+
+def test_a_rule_corrects_no_model():
+    review = ReviewFactory(intent__label="other")
+    decide(review.pk, APPROVED, rule="campaign Launch")
+    review.refresh_from_db()
+    assert review.corrected_label == ""
+
+
+def test_who_does_not_want_to_buy_cannot_be_approved():
+    review = ReviewFactory()
+    with pytest.raises(ContradictionError, match="said to be praise: reject it, or leave out"):
+        decide(review.pk, APPROVED, user_id=UserFactory().pk, corrected_label="praise")
+    review.refresh_from_db()
+    assert review.status == Review.Status.PENDING
 
 
 def test_the_same_decision_again_changes_nothing():

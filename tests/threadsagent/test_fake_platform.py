@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from threadsagent.fake_platform.server import running
 from threadsagent.fake_platform.store import Store
 
 ROOT = Path(__file__).parents[2]
+AUTHOR_FACTS = {"author_followers": 12_300, "author_verified": True}
 BEARER = {"Authorization": "Bearer anything"}
 
 
@@ -93,6 +95,8 @@ def test_a_new_comment_gets_an_id_and_the_time(api):
         "text": "Link pls",
         "author": "tilda",
         "timestamp": new["timestamp"],
+        "author_followers": None,
+        "author_verified": False,
     }
     assert new["timestamp"].endswith("Z")
     assert before <= datetime.fromisoformat(new["timestamp"]) <= datetime.now(UTC)
@@ -104,6 +108,12 @@ def test_a_comment_keeps_the_id_and_the_time_it_came_with(api):
     again = api.post("/posts/other/comments", json={"text": "x", "author": "y", "id": "1789"})
     assert refused(again, 409, 100)
     assert api.get("/posts").json() == {"data": [{"post_id": "bag", "comments": 1}]}
+
+
+def test_a_comment_tells_what_is_known_of_its_author(api):
+    given = comment(api, **AUTHOR_FACTS)
+    [listed] = api.get("/posts/bag/comments").json()["data"]
+    assert given.items() >= listed.items() >= AUTHOR_FACTS.items()
 
 
 def test_a_given_id_that_looks_generated_is_never_given_out_again(api):
@@ -128,6 +138,8 @@ def test_a_given_id_that_looks_generated_is_never_given_out_again(api):
         b'{"text": "a", "author": "b", "id": ""}',
         b'{"text": "a", "author": "b", "id": 5}',
         b'{"text": "a", "author": "b", "timestamp": "yesterday"}',
+        b'{"text": "a", "author": "b", "author_followers": -1}',
+        b'{"text": "a", "author": "b", "author_verified": "yes"}',
         b'{"text": "a", "author": "b", "timestamp": "2026-03-01T10:30:00"}',
         b'{"text": "a", "author": "b", "timestamp": "0001-01-01T00:00:00+14:00"}',
     ],
@@ -319,6 +331,20 @@ def test_everything_survives_a_restart(tmp_path):
         assert (first["id"], second["id"]) == ("fake_1", "fake_2")
         assert pages(api, f"/posts/bag/comments?after={cursor}")[0] == [second["id"]]
         assert send(api, second["id"]).json()["message_id"] != message["message_id"]
+
+
+def test_a_file_from_before_authors_had_followers_goes_on(tmp_path):
+    data = tmp_path / "platform.db"
+    with platform(data) as api:
+        old = comment(api)["id"]
+    with closing(sqlite3.connect(data)) as file:
+        for name in AUTHOR_FACTS:
+            file.execute(f"ALTER TABLE comments DROP COLUMN {name}")
+    with platform(data) as api:
+        comment(api, **AUTHOR_FACTS)
+        first, second = api.get("/posts/bag/comments").json()["data"]
+    assert (first["id"], first["author_followers"], first["author_verified"]) == (old, None, False)
+    assert second.items() >= AUTHOR_FACTS.items()
 
 
 # --- Faults
@@ -588,7 +614,7 @@ def pushed(seed, count=400):
     for path, token, body in calls:
         (item,) = body["comments"]
         assert (path, token, body["post_id"]) == ("/push", "Token secret", "p1")
-        assert set(item) == {"id", "text", "author", "timestamp"}
+        assert set(item) == {"id", "text", "author", "timestamp", *AUTHOR_FACTS}
         assert rows[item["id"]] == {**item, "post_id": "p1"}
     return Counter(number for number in numbers(calls) if number <= count)
 
@@ -647,6 +673,14 @@ def test_the_samples_are_a_varied_mix_over_four_posts():
         assert re.fullmatch(r"[a-z0-9._]+", sample.author)
 
 
+def test_the_samples_have_a_few_influencers_and_each_author_the_same_facts_everywhere():
+    people = {(s.author, s.author_followers, s.author_verified) for s in load_samples()}
+    assert len({author for author, _, _ in people}) == len(people)
+    assert 2 <= sum(verified for _, _, verified in people) <= 10
+    assert 2 <= sum((followers or 0) >= 10_000 for _, followers, _ in people) <= 10
+    assert any(followers is None for _, followers, _ in people)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -657,6 +691,9 @@ def test_the_samples_are_a_varied_mix_over_four_posts():
         '{"post_id": "p", "author": "a", "text": " "}',
         '{"post_id": "p", "author": "a", "text": 1}',
         '{"post_id": "p", "author": "a", "text": "t", "more": "m"}',
+        '{"post_id": "p", "author": "a", "text": "t", "author_followers": -1}',
+        '{"post_id": "p", "author": "a", "text": "t", "author_followers": "many"}',
+        '{"post_id": "p", "author": "a", "text": "t", "author_verified": 1}',
     ],
 )
 def test_a_bad_samples_file_is_refused_with_its_place(tmp_path, text):

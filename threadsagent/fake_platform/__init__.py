@@ -21,13 +21,16 @@ cursor or a bad limit: 400, code 100. An unknown path: 404, code 2500. A known p
 method: 405, code 100. A body over 1 MiB or without a Content-Length (chunked): 413, code 100.
 
 ``POST /posts/{post_id}/comments``
-    Body ``{"text", "author"}``, optionally ``"id"`` and ``"timestamp"`` (with a UTC offset or Z).
-    201: ``{"id", "post_id", "text", "author", "timestamp"}``. 409 when the id exists.
+    Body ``{"text", "author"}``, optionally ``"id"``, ``"timestamp"`` (with a UTC offset or Z),
+    ``"author_followers"`` (null unless given: the platform does not say) and ``"author_verified"``
+    (false unless given). 409 when the id exists. 201::
+
+        {"id", "post_id", "text", "author", "timestamp", "author_followers", "author_verified"}
 
 ``GET /posts/{post_id}/comments?after=CURSOR&limit=N``
     One page, in the order in which the comments came; ``limit`` is 1 to 100, 50 unless given::
 
-        {"data": [{"id", "text", "author", "timestamp"}, …],
+        {"data": [{"id", "text", "author", "timestamp", "author_followers", "author_verified"}, …],
          "paging": {"cursors": {"after": CURSOR}, "next": "http://…"}}
 
     ``next`` is there only when there are more. The last cursor, asked again, gives only what came

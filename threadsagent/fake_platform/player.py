@@ -29,11 +29,13 @@ PUSH_BACKLOG = 1000  # comments waiting for their push
 
 @dataclass(frozen=True)
 class Sample:
-    """A comment to play."""
+    """A comment to play; followers that the platform does not tell are None."""
 
     post_id: str
     author: str
     text: str
+    author_followers: int | None = None
+    author_verified: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class PushTarget:
 
 
 def load_samples(path: Path = SAMPLES) -> list[Sample]:
-    """Reads samples: one JSON object ``{"post_id", "author", "text"}`` a line.
+    """Reads samples: one JSON object ``{"post_id", "author", "text"}`` a line, optionally with
+    ``"author_followers"`` and ``"author_verified"``.
 
     Raises OSError when the file cannot be read, ValueError when it holds no samples or a line
     is not one.
@@ -65,8 +68,14 @@ def _sample(line: str, place: str) -> Sample:
         sample = Sample(**fields)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{place}: not a sample: {error}") from error
-    if not all(isinstance(value, str) and value.strip() for value in fields.values()):
+    texts = (sample.post_id, sample.author, sample.text)
+    if not all(isinstance(value, str) and value.strip() for value in texts):
         raise ValueError(f"{place}: post_id, author and text must be non-empty strings")
+    followers = sample.author_followers
+    if followers is not None and (type(followers) is not int or followers < 0):
+        raise ValueError(f"{place}: author_followers must be a whole number from 0 on, or null")
+    if not isinstance(sample.author_verified, bool):
+        raise ValueError(f"{place}: author_verified must be true or false")
     return sample
 
 
@@ -135,7 +144,13 @@ class _Player:
             # Counted from the start, so that the time for the work itself does not add up.
             if self._stopping.wait(max(0.0, start + played / self._rate - time.monotonic())):
                 return
-            comment = self._store.add_comment(sample.post_id, sample.text, sample.author)
+            comment = self._store.add_comment(
+                sample.post_id,
+                sample.text,
+                sample.author,
+                author_followers=sample.author_followers,
+                author_verified=sample.author_verified,
+            )
             if self._pushing:
                 self._enqueue(comment)
 

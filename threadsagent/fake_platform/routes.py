@@ -32,6 +32,8 @@ from threadsagent.fake_platform.wire import (
     Request,
     Response,
     invalid,
+    read_flag,
+    read_integer,
     read_non_empty,
     read_object,
     read_string,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from threadsagent.fake_platform.server import FakePlatform
 
 MESSAGE_BYTES = 1000  # of UTF-8, not characters
+MOST_FOLLOWERS = 2**31 - 1
 PAGE_DEFAULT = 50
 PAGE_MOST = 100
 
@@ -68,6 +71,8 @@ def _add_comment(platform: FakePlatform, request: Request) -> Response:
             read_non_empty(body, "author"),
             comment_id=read_non_empty(body, "id") if "id" in body else None,
             timestamp=_moment(body, "timestamp") if "timestamp" in body else None,
+            author_followers=_followers(body),
+            author_verified=read_flag(body, "author_verified"),
         )
     except CommentExistsError as error:
         raise invalid("There is already a comment with this (id).", status=409) from error
@@ -82,6 +87,12 @@ def _moment(body: JsonObject, name: str) -> datetime:
         return moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:  # overflow: in UTC it is year 0 or 10000
         raise invalid(f"({name}) is not an ISO 8601 time.") from error
+
+
+def _followers(body: JsonObject) -> int | None:
+    if body.get("author_followers") is None:
+        return None
+    return read_integer(body, "author_followers", 0, MOST_FOLLOWERS)
 
 
 def _list_comments(platform: FakePlatform, request: Request) -> Response:

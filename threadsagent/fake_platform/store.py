@@ -22,7 +22,9 @@ CREATE TABLE IF NOT EXISTS comments (
     post_id TEXT NOT NULL,
     text TEXT NOT NULL,
     author TEXT NOT NULL,
-    timestamp TEXT NOT NULL
+    timestamp TEXT NOT NULL,
+    author_followers INTEGER,
+    author_verified INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS comments_by_post ON comments (post_id, seq);
 CREATE TABLE IF NOT EXISTS messages (
@@ -33,6 +35,12 @@ CREATE TABLE IF NOT EXISTS messages (
 );
 """
 
+# What a file of an earlier version lacks.
+_AUTHOR_FACTS = (
+    "ALTER TABLE comments ADD COLUMN author_followers INTEGER",
+    "ALTER TABLE comments ADD COLUMN author_verified INTEGER NOT NULL DEFAULT 0",
+)
+
 # Every query on the ledger starts with this; the columns are the keys of Message.
 _LEDGER = """
 SELECT 'fake_message_' || messages.seq AS message_id, messages.comment_id, comments.post_id,
@@ -42,13 +50,15 @@ FROM messages JOIN comments ON comments.id = messages.comment_id
 
 
 class Comment(TypedDict):
-    """A comment; ``timestamp`` is ISO 8601 in UTC with ``Z``."""
+    """A comment; ``timestamp`` is ISO 8601 in UTC with ``Z``, unknown followers are None."""
 
     id: str
     post_id: str
     text: str
     author: str
     timestamp: str
+    author_followers: int | None
+    author_verified: bool
 
 
 class Message(TypedDict):
@@ -119,6 +129,10 @@ class Store:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA foreign_keys = ON")
         self._db.executescript(_SCHEMA)
+        with self._write() as db:
+            columns = {row["name"] for row in db.execute("PRAGMA table_info(comments)")}
+            for change in () if "author_followers" in columns else _AUTHOR_FACTS:
+                db.execute(change)
 
     def close(self) -> None:
         """Closes the file. The store cannot be used any more."""
@@ -133,6 +147,8 @@ class Store:
         *,
         comment_id: str | None = None,
         timestamp: datetime | None = None,
+        author_followers: int | None = None,
+        author_verified: bool = False,
     ) -> Comment:
         """Adds a comment, by default with the next ``fake_<sequence>`` id and the current time.
 
@@ -146,11 +162,15 @@ class Store:
                 text=text,
                 author=author,
                 timestamp=iso_utc(timestamp or datetime.now(UTC)),
+                author_followers=author_followers,
+                author_verified=author_verified,
             )
             try:
                 db.execute(
-                    "INSERT INTO comments (seq, id, post_id, text, author, timestamp)"
-                    " VALUES (:seq, :id, :post_id, :text, :author, :timestamp)",
+                    "INSERT INTO comments (seq, id, post_id, text, author, timestamp,"
+                    " author_followers, author_verified)"
+                    " VALUES (:seq, :id, :post_id, :text, :author, :timestamp,"
+                    " :author_followers, :author_verified)",
                     {"seq": seq, **comment},
                 )
             except sqlite3.IntegrityError as error:
@@ -160,8 +180,7 @@ class Store:
     def comments(self, post_id: str, after: int, limit: int) -> CommentPage:
         """At most ``limit`` comments of a post that came after sequence number ``after``."""
         rows = self._read(
-            "SELECT seq, id, post_id, text, author, timestamp FROM comments"
-            " WHERE post_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+            "SELECT * FROM comments WHERE post_id = ? AND seq > ? ORDER BY seq LIMIT ?",
             (post_id, after, limit + 1),
         )
         shown = rows[:limit]
@@ -172,6 +191,8 @@ class Store:
                 text=row["text"],
                 author=row["author"],
                 timestamp=row["timestamp"],
+                author_followers=row["author_followers"],
+                author_verified=bool(row["author_verified"]),
             )
             for row in shown
         ]

@@ -288,7 +288,7 @@ def _start_children(
     say("starting workers, web and the fake platform …")
     celery = ("-m", "celery", "-A", "threadsagent")
     worker = (*celery, "worker", *QUIET_WORKER)
-    start("analyze", *worker, "-Q", "analyze", "-c", "1", "-n", "analyze@%h")
+    start("analyze", *worker, "-Q", "analyze", "-c", "2", "-n", "analyze@%h")
     start("work", *worker, "-Q", "default,send,poll", "-c", "2", "-n", "work@%h")
     bind = f"{options.host}:{urlsplit(site.web).port}"
     gunicorn = ("-m", "gunicorn", "threadsagent.wsgi", "-c", "threadsagent/gunicorn.py")

@@ -1,68 +1,72 @@
-"""``manage.py evaluate_intent_model``: measures the intent model in use on a file."""
+"""``manage.py evaluate_intent_model``: measures an intent model on a file of labelled comments."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
 
-from intents import training
-from intents.classifier import Prediction, load_classifier
+from intents import evaluation, labelled
+from intents.classifier import MODEL_DIR, Classifier, Prediction
+
+BATCH = 256  # comments between two moves of the progress bar
 
 
 class Command(BaseCommand):
-    """Prints how good the model in use is on labelled comments or on traps."""
+    """Prints how good a model is, with intervals, and writes the same as JSON."""
 
     help = (
-        "Measures the intent model in use on a CSV file: with the columns text and label its "
-        "precision and recall, with text, slice and pi the share that it flags of each slice. "
-        "A comment is flagged from REVIEW_MIN_SCORE on."
+        "Measures an intent model on a CSV file with the columns text and label, or text and pi "
+        "(1 for purchase intent, 0 for anything else). Every other column with at most "
+        f"{labelled.MAX_SLICES} different values is told value by value. A comment is flagged "
+        "from REVIEW_MIN_SCORE on. Needs no database."
     )
     requires_system_checks = []  # it has no use for the database or the cache
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--data", type=Path, required=True, help="CSV file")
         parser.add_argument("--json", type=Path, help="also write the figures to this file")
-
-    def handle(self, *_args: Any, **options: Any) -> None:
-        path: Path = options["data"]
-        try:
-            columns = training.columns_of(path)
-            if "label" not in columns and {"slice", "pi"} <= columns:
-                figures = self._traps(training.read_traps(path))
-            else:
-                figures = self._examples(training.read_examples(path))
-            if options["json"]:
-                options["json"].write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        except (training.DataError, OSError) as error:
-            raise CommandError(str(error)) from error
-
-    def _examples(self, examples: list[training.Example]) -> dict[str, Any]:
-        predictions = _predict(examples)
-        scores = [prediction.score for prediction in predictions]
-        labels = [example.label for example in examples]
-        figures = training.measure(labels, [prediction.label for prediction in predictions], scores)
-        buys = [label == "purchase_intent" for label in labels]
-        figures["flagged"] = training.measure_flags(buys, scores, settings.REVIEW_MIN_SCORE)
-        self.stdout.write(training.table(figures))
-        self.stdout.write(
-            "\nflagged (score of {from_score} and up): {flagged}, "
-            "precision {precision:.2f}, recall {recall:.2f}, F1 {f1:.2f}".format(
-                **figures["flagged"]
-            )
+        parser.add_argument(
+            "--model",
+            type=Path,
+            default=MODEL_DIR,
+            help="folder of the model (default: the one that is shipped, %(default)s)",
         )
-        return figures
 
-    def _traps(self, traps: list[training.Trap]) -> dict[str, Any]:
-        scores = [prediction.score for prediction in _predict(traps)]
-        figures = training.measure_traps(traps, scores, settings.REVIEW_MIN_SCORE)
-        for name, row in figures["slices"].items():
-            self.stdout.write(f"{name:28}{row['flagged']:4} of {row['examples']:4} flagged")
-        average_precision = figures["purchase_intent_average_precision"]
-        self.stdout.write(f"average precision of purchase_intent {average_precision}")
-        return figures
+    def handle(self, *, data: Path, json: Path | None, model: Path, **_: Any) -> None:
+        try:
+            examples = labelled.read_sample(data)
+            if not examples:
+                raise CommandError(f"{data}: there is no comment in it, only the header")
+            classifier = Classifier.load(model)
+        except (labelled.DataError, OSError) as error:
+            raise CommandError(str(error)) from error
+        except ValueError as error:
+            raise CommandError(f"{model}: {error}") from error
+        predictions = _predict(classifier, [example.text for example in examples])
+        figures = {"model": classifier.version, "data": data.name} | evaluation.evaluate(
+            examples, predictions, settings.REVIEW_MIN_SCORE
+        )
+        self.stdout.write(f"{classifier.version} on {data}\n\n{evaluation.table(figures)}")
+        if json:
+            _write(json, figures)
 
 
-def _predict(examples: list[training.Example] | list[training.Trap]) -> list[Prediction]:
-    return load_classifier().predict([example.text for example in examples])
+def _predict(classifier: Classifier, texts: Sequence[str]) -> list[Prediction]:
+    predictions: list[Prediction] = []
+    with tqdm(total=len(texts), unit=" comments", delay=1, disable=None) as progress:
+        for start in range(0, len(texts), BATCH):
+            predictions += classifier.predict(texts[start : start + BATCH])
+            progress.update(len(predictions) - progress.n)
+    return predictions
+
+
+def _write(path: Path, figures: dict[str, Any]) -> None:
+    try:
+        content = json.dumps(figures, indent=2, ensure_ascii=False)
+        path.write_text(content + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"The figures could not be written: {error}") from error
