@@ -411,7 +411,10 @@ def _shift(seen: Sequence[Example], buyers_share: float) -> Floats:
 
 FLAGGED_FROM = 0.5
 LOSS = 0.01  # share of what the encoder would flag that the first stage may dismiss
-AGREEMENT = 0.9  # of the first stage's labels with the encoder's
+# Real comments are more varied than those written for the training, so whatever those allow, a
+# comment is not dismissed from this probability of a buyer on.
+DISMISSED_BELOW = 0.1
+AGREEMENT = 0.85  # of the first stage's labels with the encoder's
 
 
 def choose_thresholds(cheap: Floats, strong: Floats) -> dict[str, float]:
@@ -423,7 +426,7 @@ def choose_thresholds(cheap: Floats, strong: Floats) -> dict[str, float]:
     flagged = strong[:, BUYING] >= FLAGGED_FROM
     same = cheap.argmax(axis=1) == strong.argmax(axis=1)
     best, chosen = 0, {"dismiss_below": 0.0, "sure_from": 1.0}
-    for below in np.geomspace(0.001, 0.3, 30).round(4).tolist():
+    for below in np.geomspace(0.001, DISMISSED_BELOW, 20).round(4).tolist():
         for sure in np.linspace(0.2, 0.95, 16).round(3).tolist():
             answered = (cheap[:, BUYING] < below) & (cheap.max(axis=1) >= sure)
             count = int(answered.sum())
