@@ -185,8 +185,9 @@ class Classifier:
         self.answered_by.update(first_stage=len(texts) - len(rest), encoder=len(rest))
         if len(rest):
             vectors = self._encoder.vectors([tokens[row].ids for row in rest])
-            logits = vectors @ self._weights.head.T + self._weights.head_bias
-            for row, vector, scores in zip(rest, vectors, logits, strict=True):
+            for row, vector in zip(rest, vectors, strict=True):
+                # One by one: the last bits of a product of matrices depend on how many there are.
+                scores = self._weights.head @ vector + self._weights.head_bias
                 answers[row] = (
                     self._answer(cleaned[row], tokens[row], vector, scores)
                     if np.isfinite(scores).all()

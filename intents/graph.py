@@ -40,15 +40,13 @@ class Graph:
         self._constants: dict[str, TensorProto] = {}
 
     def build(self, layers: int, *, with_inputs: bool = False) -> bytes:
-        """The graph: `words` (texts, tokens, WIDTH) to `tokens`, of the same shape, and `vectors`
-        (texts, WIDTH). `with_inputs` adds what goes into each linear layer, to calibrate by."""
+        """The graph: `words` to `tokens`, both of shape (texts, tokens, WIDTH). `with_inputs` adds
+        what goes into each linear layer, to calibrate by."""
         hidden = self._embed("words")
         for number in range(layers):
             hidden = self._layer(hidden, f"encoder.layer.{number}")
         self._op("Identity", hidden, out="tokens")
-        self._op("ReduceMean", hidden, self._constant("one", np.array([1])), keepdims=0,
-                 out="vectors")  # fmt: skip
-        outputs = ["vectors", "tokens", *(self.inputs_of.values() if with_inputs else ())]
+        outputs = ["tokens", *(self.inputs_of.values() if with_inputs else ())]
         graph = helper.make_graph(
             self._nodes,
             "encoder",

@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -49,6 +50,9 @@ BATCH = 32
 SORTED_AT_ONCE = 32  # batches whose texts are sorted by length together, so that little is padded
 CALIBRATION_TEXTS = 400
 LEAST_OF_A_LABEL = 5
+WITHOUT_MARKS = 0.25  # share of the comments that are learnt so
+
+_MARKS = re.compile(r"[!-/:-?\[-`{-~]")  # of ASCII, but for @
 
 Floats = NDArray[np.float32]
 Progress = Callable[[str, int], Any]
@@ -63,7 +67,7 @@ class Settings:
     """Which of MiniLM's layers the encoder has."""
     runs: int = 2
     """How many fine-tunings are averaged."""
-    epochs: int = 3
+    epochs: int = 2
     learning_rate: float = 1e-4
     variations: int = 4
     """How many variations of each comment the first stage learns from, beside it."""
@@ -128,7 +132,16 @@ def train(
     )
     texts = [normalise(example.text) for example in seen]
     taught = Taught(_ids(texts), _targets(seen, settings.label_smoothing))
-    network = _average([_fine_tune(taught, settings, progress) for _ in range(settings.runs)])
+    network = _average(
+        [
+            _fine_tune(
+                taught._replace(ids=_ids([_as_typed(text, chance) for text in texts])),
+                settings,
+                progress,
+            )
+            for _ in range(settings.runs)
+        ]
+    )
     varied = [
         text for text in texts for text in _variations(text, texts, settings.variations, chance)
     ]
@@ -159,6 +172,14 @@ def _targets(examples: Sequence[Example], smoothing: float) -> Floats:
         row[LABELS.index(example.label)] += 1 - smoothing
         row[-1] = example.slices.get("slice") == FOREIGN_SLICE
     return targets
+
+
+def _as_typed(text: str, chance: random.Random) -> str:
+    """Sometimes without the marks that many leave out when they type."""
+    if chance.random() >= WITHOUT_MARKS:
+        return text
+    bare = _MARKS.sub(" ", text.replace("'", chance.choice(["", " "])))
+    return " ".join(bare.split()) or text
 
 
 def _variations(

@@ -56,11 +56,11 @@ def the_error(item: Any) -> tuple[str, str]:
         ),
         *(
             ({"author_followers": followers}, "author_followers", NO_FOLLOWERS)
-            for followers in (-1, 2**31, 12.5, "12300", True, [])
+            for followers in (-1, 2**31, 12.5, "12300", True, ["12300"])
         ),
         *(
             ({"author_verified": verified}, "author_verified", "must be true or false")
-            for verified in (1, "true", {})
+            for verified in (1, "true", ["true"])
         ),
     ],
 )

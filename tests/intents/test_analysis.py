@@ -180,7 +180,8 @@ def breaks(_text: str) -> Prediction:
 @pytest.mark.django_db
 def test_a_challenger_answers_its_share_and_the_champion_the_rest(model, on_trial):
     on_trial(50, FakeModel("new", praises))
-    CommentFactory.create_batch(40, text="price?")
+    for number in range(40):
+        CommentFactory(text=f"price of number {number}?")
     analyze_batch()
     versions = set(IntentResult.objects.values_list("model_version", "label"))
     assert versions == {("fake", "purchase_intent"), ("new", "praise")}

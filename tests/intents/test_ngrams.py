@@ -30,7 +30,9 @@ def test_the_features_of_many_texts_are_those_of_each(texts: list[list[int]]):
 @given(st.lists(ids, min_size=1, max_size=8))
 def test_it_is_told_where_each_text_begins_and_how_much_it_has(texts: list[list[int]]):
     all_buckets, starts, counts = ngrams.features(texts)
-    parts = [all_buckets[start : start + count] for start, count in zip(starts, counts, strict=True)]
+    parts = [
+        all_buckets[start : start + count] for start, count in zip(starts, counts, strict=True)
+    ]
     assert [part.tolist() for part in parts] == [buckets(text) for text in texts]
 
 
@@ -56,7 +58,8 @@ def test_the_logits_of_many_texts_are_those_of_each(weights, texts: list[list[in
 
 def test_logits_are_small_numbers_of_single_precision(weights):
     logits = ngrams.logits([[101, 102], [101, 7, 102]], weights, np.zeros(LABELS, np.float32))
-    assert (logits.shape, logits.dtype) == ((2, LABELS), np.float32)
+    assert logits.shape == (2, LABELS)
+    assert logits.dtype == np.float32
 
 
 def test_a_text_of_which_nothing_is_known_has_the_intercept(weights):

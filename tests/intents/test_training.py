@@ -1,142 +1,121 @@
-"""Training the model's head, and the two commands."""
+"""Training: what it needs, what it makes, and that it makes the same again."""
 
-import csv
-import hashlib
 import json
-from io import StringIO
-from pathlib import Path
+import random
 
+import numpy as np
 import pytest
-from django.core.management import CommandError, call_command
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from intents import training
-from intents.classifier import HEAD_PATH, LABELS, Classifier, Head
+from intents.classifier import BUYING, DATA_DIR, LABELS, MODEL_DIR, Classifier, read_card
+from intents.labelled import DataError, read, read_sample, same
+from tests.intents import tiny_model
 
 
-def write_csv(path: Path, *rows: tuple[str, ...]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(rows)
-    return path
+def probabilities(*buying: float) -> np.ndarray:
+    """Rows with that probability of purchase intent, and the rest praise."""
+    rows = np.zeros((len(buying), len(LABELS)), np.float32)
+    rows[:, BUYING] = buying
+    rows[:, LABELS.index("praise")] = 1 - rows[:, BUYING]
+    return rows
 
 
-@pytest.fixture
-def small_data(tmp_path: Path) -> Path:
-    """The first ten committed comments of each label."""
-    examples = training.read_examples(training.COMMENTS_PATH)
-    few = [e for label in LABELS for e in [e for e in examples if e.label == label][:10]]
-    return write_csv(tmp_path / "small.csv", ("text", "label"), *few)
+# The committed files ----------------------------------------------------------------------------
 
 
-def test_the_committed_head_was_trained_on_the_committed_comments():
-    record = Head.loads(HEAD_PATH.read_text()).record
-    assert record["data_sha256"] == hashlib.sha256(training.COMMENTS_PATH.read_bytes()).hexdigest()
+def test_the_shipped_model_was_trained_on_the_committed_comments():
+    committed = {same(e.text) for f in training.COMMENTS_DIR.glob("*.csv") for e in read(f)}
+    learnt = json.loads((MODEL_DIR / "examples.json").read_bytes())
+    assert {same(text) for text, _ in learnt} <= committed
+    assert len(learnt) == read_card(MODEL_DIR)["data"]["examples"]
+    assert len(learnt) > 0.9 * len(committed)
 
 
-def test_the_committed_head_ranks_unseen_buyers_well():
-    metrics = Head.loads(HEAD_PATH.read_text()).record["cross_validation"]
-    assert metrics["purchase_intent_average_precision"] > 0.85
+def test_no_comment_that_the_model_is_measured_with_was_learnt():
+    learnt = json.loads((MODEL_DIR / "examples.json").read_bytes())
+    measured = {same(e.text) for e in read_sample(DATA_DIR / "evaluation.csv")}
+    assert not measured & {same(text) for text, _ in learnt}
 
 
-def test_training_twice_gives_the_same_bytes(small_data: Path):
-    assert training.train(small_data).dumps() == training.train(small_data).dumps()
+# The model --------------------------------------------------------------------------------------
 
 
-def test_a_head_survives_being_written_and_read(small_data: Path):
-    written = training.train(small_data).dumps()
-    assert Head.loads(written).dumps() == written
+def test_a_trained_model_answers_with_its_own_version(tiny_folder):
+    model = Classifier.load(tiny_folder)
+    card = read_card(tiny_folder)
+    assert model.version == card["version"]
+    assert card["settings"]["layers"] == [0]
+    assert sum(card["data"]["labels"].values()) == card["data"]["examples"]
 
 
-@pytest.mark.parametrize(
-    ("row", "says"),
-    [
-        (("how much?", "buyer"), "line 3, label: 'buyer'"),
-        (("how much?", ""), "line 3, label: empty"),
-        (("  ", "praise"), "line 3, text: empty"),
-        (("how much?",), "line 3, label: empty"),
-        (("Nice   ONE", "praise"), "line 3, text: stands already in line 2"),
-    ],
-)
-def test_a_bad_row_is_named_by_line_and_field(tmp_path: Path, row: tuple[str, ...], says: str):
-    path = write_csv(tmp_path / "bad.csv", ("text", "label"), ("nice one", "praise"), row)
-    with pytest.raises(training.DataError, match=says):
-        training.train(path)
+def test_the_same_comments_give_the_same_model(tiny_folder, tmp_path):
+    tiny_model.train(tmp_path)
+    for name in ("encoder.onnx", "examples.json"):
+        assert (tmp_path / name).read_bytes() == (tiny_folder / name).read_bytes()
+    assert read_card(tmp_path)["thresholds"] == read_card(tiny_folder)["thresholds"]
 
 
-def test_a_missing_column_is_named(tmp_path: Path):
-    path = write_csv(tmp_path / "bad.csv", ("text", "class"), ("nice one", "praise"))
-    with pytest.raises(training.DataError, match="line 1: no column label"):
-        training.read_examples(path)
+def test_too_few_comments_of_a_label_are_refused(tmp_path):
+    few = [e for e in tiny_model.EXAMPLES if e.label != "spam"]
+    with pytest.raises(DataError, match="0 comments labelled spam: at least 5 are needed"):
+        tiny_model.train(tmp_path / "model", few)
+    assert not (tmp_path / "model").exists()
 
 
-def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path):
-    path = tmp_path / "latin1.csv"
-    path.write_bytes("text,label\nqué bonito,praise\n".encode("latin-1"))
-    with pytest.raises(training.DataError, match="not UTF-8"):
-        training.read_examples(path)
+# Thresholds -------------------------------------------------------------------------------------
 
 
-def test_too_few_examples_of_a_label_are_refused(tmp_path: Path):
-    path = write_csv(tmp_path / "few.csv", ("text", "label"), ("nice one", "praise"))
-    with pytest.raises(training.DataError, match="0 examples of purchase_intent"):
-        training.train(path)
-
-
-def test_measuring_counts_right_and_wrong():
-    metrics = training.measure(
-        ["purchase_intent", "purchase_intent", "praise", "other"],
-        ["purchase_intent", "praise", "praise", "purchase_intent"],
-        [90, 30, 10, 70],
+def test_the_first_stage_answers_what_it_sees_as_the_encoder_does():
+    thresholds = training.choose_thresholds(
+        probabilities(*[0.01] * 99), probabilities(*[0.01] * 99)
     )
-    assert metrics["classes"]["purchase_intent"] == {
-        "precision": 0.5,
-        "recall": 0.5,
-        "f1": 0.5,
-        "examples": 2,
-    }
-    assert metrics["accuracy"] == 0.5
-    assert metrics["purchase_intent_average_precision"] == pytest.approx((1 + 2 / 3) / 2, abs=1e-4)
-    assert metrics["confusion"][0] == [1, 0, 1, 0, 0, 0]
+    assert thresholds["dismiss_below"] > 0.01
+    assert thresholds["sure_from"] <= 0.99
 
 
-def test_the_command_writes_a_head_that_loads_and_prints_its_metrics(
-    small_data: Path, tmp_path: Path
-):
-    output, printed = tmp_path / "head.json", StringIO()
-    call_command("train_intent_model", data=small_data, output=output, stdout=printed)
-    assert Classifier.load(output).predict(["how much?"])[0].label in LABELS
-    assert "average precision of purchase_intent" in printed.getvalue()
+def test_it_answers_nothing_where_it_would_lose_a_buyer():
+    thresholds = training.choose_thresholds(probabilities(0.01), probabilities(0.9))
+    assert thresholds == {"dismiss_below": 0.0, "sure_from": 1.0}
 
 
-def test_the_command_refuses_bad_data_and_writes_nothing(tmp_path: Path):
-    path = write_csv(tmp_path / "bad.csv", ("text", "label"), ("hi", "greeting"))
-    output = tmp_path / "head.json"
-    with pytest.raises(CommandError, match="line 2, label"):
-        call_command("train_intent_model", data=path, output=output)
-    assert not output.exists()
+def test_it_answers_nothing_where_it_disagrees_about_the_labels():
+    complaints = np.roll(probabilities(*[0.01] * 9), 1, axis=1)
+    thresholds = training.choose_thresholds(probabilities(*[0.01] * 9), complaints)
+    assert thresholds == {"dismiss_below": 0.0, "sure_from": 1.0}
 
 
-def test_the_model_is_evaluated_on_labelled_comments(small_data: Path, tmp_path: Path):
-    report, printed = tmp_path / "report.json", StringIO()
-    call_command("evaluate_intent_model", data=small_data, json=report, stdout=printed)
-    figures = json.loads(report.read_text())
-    assert figures["classes"]["purchase_intent"]["examples"] == 10
-    assert figures["flagged"]["from_score"] == 60
-    assert "flagged (score of 60 and up)" in printed.getvalue()
-
-
-def test_the_model_is_evaluated_on_traps(tmp_path: Path):
-    path = write_csv(
-        tmp_path / "traps.csv",
-        ("text", "slice", "pi"),
-        ("how much is it?", "plain", "1"),
-        ("worst service ever", "anger", "0"),
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_chosen_thresholds_keep_their_promises(seed: int):
+    chance = np.random.default_rng(seed)
+    cheap = chance.dirichlet(np.full(len(LABELS), 0.3), 200).astype(np.float32)
+    strong = (cheap + chance.dirichlet(np.full(len(LABELS), 0.1), 200)).astype(np.float32) / 2
+    thresholds = training.choose_thresholds(cheap, strong)
+    answered = (cheap[:, BUYING] < thresholds["dismiss_below"]) & (
+        cheap.max(axis=1) >= thresholds["sure_from"]
     )
-    report = tmp_path / "report.json"
-    call_command("evaluate_intent_model", data=path, json=report, stdout=StringIO())
-    assert json.loads(report.read_text()) == {
-        "slices": {
-            "plain": {"flagged": 1, "examples": 1},
-            "anger": {"flagged": 0, "examples": 1},
-        },
-        "purchase_intent_average_precision": 1.0,
+    flagged = strong[:, BUYING] >= training.FLAGGED_FROM
+    assert (answered & flagged).sum() <= training.LOSS * flagged.sum()
+    if answered.any():
+        same_label = cheap.argmax(axis=1) == strong.argmax(axis=1)
+        assert same_label[answered].mean() >= training.AGREEMENT
+
+
+# Texts ------------------------------------------------------------------------------------------
+
+
+def test_some_texts_are_learnt_without_marks():
+    chance = random.Random(0)
+    typed = {training._as_typed("don't wait, @user! how much?", chance) for _ in range(99)}
+    assert typed == {
+        "don't wait, @user! how much?",
+        "don t wait @user how much",
+        "dont wait @user how much",
     }
+
+
+@given(st.text(max_size=40), st.integers())
+def test_no_text_is_emptied(text: str, seed: int):
+    assert bool(training._as_typed(text, random.Random(seed))) == bool(text)
