@@ -84,7 +84,7 @@ def test_a_buyer_in_another_language_is_never_for_an_automatic_message(shipped, 
 
 
 def test_the_shipped_models_card_tells_how_good_it_is(shipped: Classifier):
-    assert shipped.card["metrics"]["average_precision"]["value"] > 0.8
+    assert shipped.card["metrics"]["average_precision"] > 0.8
 
 
 # Answers ----------------------------------------------------------------------------------------
@@ -203,9 +203,9 @@ def test_the_first_stage_alone_is_always_held():
         ("  PRICE ?? ", "price ??"),
         ("sooooooo nice", "soo nice"),
         ("hey @anna.b look https://x.example/a?b", "hey @user.b look http"),
-        ("ｐｒｉｃｅ", "price"),  # noqa: RUF001
+        ("ｐｒｉｃｅ", "price"),
         ("want 😍", "want smiling face with heart-eyes"),
-        ("don’t", "don't"),  # noqa: RUF001
+        ("don’t", "don't"),
     ],
 )
 def test_what_looks_alike_is_alike(text: str, same: str):

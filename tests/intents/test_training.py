@@ -107,7 +107,7 @@ def test_chosen_thresholds_keep_their_promises(seed: int):
 
 
 def test_some_texts_are_learnt_without_marks():
-    chance = random.Random(0)
+    chance = random.Random(0)  # noqa: S311
     typed = {training._as_typed("don't wait, @user! how much?", chance) for _ in range(99)}
     assert typed == {
         "don't wait, @user! how much?",
@@ -118,4 +118,5 @@ def test_some_texts_are_learnt_without_marks():
 
 @given(st.text(max_size=40), st.integers())
 def test_no_text_is_emptied(text: str, seed: int):
-    assert bool(training._as_typed(text, random.Random(seed))) == bool(text)
+    chance = random.Random(seed)  # noqa: S311
+    assert bool(training._as_typed(text, chance)) == bool(text)
