@@ -32,6 +32,7 @@ HELD_AT_MOST = 79  # the score of what the model can't know: below the automatic
 WORDS_SHOWN, EXAMPLES_SHOWN = 5, 3
 
 LANGUAGE_HOLD = "language"
+FOREIGN_FROM = -1.0  # logit of an unknown language: below even odds, since doubt is to be held
 FAILED_HOLD = "model_failed"
 
 Floats = NDArray[np.float32]
@@ -205,7 +206,7 @@ class Classifier:
             return answer
         language = language_of(text)
         answer = answer._replace(language=language, evidence=self._evidence(text, tokens, vector))
-        unknown = logits[-1] > 0 or language not in ("en", "") or other_script(text)
+        unknown = logits[-1] > FOREIGN_FROM or language not in ("en", "") or other_script(text)
         return _held(answer, LANGUAGE_HOLD) if unknown else answer
 
     def _evidence(self, text: str, tokens: Tokens, vector: Floats) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         _make_operator(password)
         Campaign.objects.get_or_create(
             name="Nordlicht launch",
-            defaults={"link": "https://shop.example/nordlicht", "auto_threshold": 90},
+            defaults={"link": "https://shop.example/nordlicht", "auto_threshold": 80},
         )
         for post_id in sorted({sample.post_id for sample in load_samples()}):
             monitors.start(post_id, source="fake_platform", interval_seconds=5)
