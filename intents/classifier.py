@@ -38,7 +38,7 @@ FAILED_HOLD = "model_failed"
 Floats = NDArray[np.float32]
 
 _URL = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
-_MENTION = re.compile(r"@\w+")
+_MENTION = re.compile(r"@\w+(?:\.\w+)*")
 _REPEATED = re.compile(r"(.)\1{2,}", re.DOTALL)
 
 

@@ -83,6 +83,10 @@ def test_a_buyer_in_another_language_is_never_for_an_automatic_message(shipped, 
     assert prediction.score <= HELD_AT_MOST
 
 
+def test_a_mention_is_one_word_with_its_dots():
+    assert normalise("@Ski.Sigrid: thanks @wet_willem.") == "@user: thanks @user."
+
+
 def test_the_shipped_models_card_tells_how_good_it_is(shipped: Classifier):
     assert shipped.card["metrics"]["average_precision"] > 0.8
 

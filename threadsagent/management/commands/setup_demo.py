@@ -12,7 +12,7 @@ from comments import monitors
 from dmtrigger.models import Campaign
 from threadsagent.fake_platform.player import load_samples
 from threadsagent.models import User
-from threadsagent.roles import OPERATORS
+from threadsagent.roles import ADMINISTRATORS, OPERATORS
 
 OPERATOR = "demo"
 INTEGRATION = "demo-integration"
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         _make_operator(password)
         Campaign.objects.get_or_create(
             name="Nordlicht launch",
-            defaults={"link": "https://shop.example/nordlicht", "auto_threshold": 80},
+            defaults={"link": "https://shop.example/nordlicht", "auto_threshold": 84},
         )
         for post_id in sorted({sample.post_id for sample in load_samples()}):
             monitors.start(post_id, source="fake_platform", interval_seconds=5)
@@ -45,7 +45,7 @@ def _make_operator(password: str) -> None:
     operator, _created = User.objects.get_or_create(username=OPERATOR, defaults={"is_staff": True})
     operator.set_password(password)
     operator.save()
-    operator.groups.set(Group.objects.filter(name=OPERATORS))
+    operator.groups.set(Group.objects.filter(name__in=[OPERATORS, ADMINISTRATORS]))
     extra = (
         *("view_monitor", "add_monitor", "change_monitor"),
         *("add_campaign", "change_campaign", "view_taskresult"),
