@@ -58,7 +58,8 @@ def analyse(services: Services, stream: Stream, cores: list[int]) -> Analysed:
         _store(stream.comments)
         database.settle()
         postgres = services.postgres.process.pid
-        cpu, postgres_cpu, known = _cpu(worker.pid), _cpu(postgres), _answered(worker)
+        cpu, postgres_cpu = usage.cpu_seconds(worker.pid), usage.cpu_seconds(postgres)
+        known = _answered(worker)
         if Comment.objects.filter(analyzed_at=None).count() != len(stream.comments):
             raise WrongAnswerError("the worker has begun too early")
         started = time.perf_counter()
@@ -68,8 +69,8 @@ def analyse(services: Services, stream: Stream, cores: list[int]) -> Analysed:
         answered = {kind: count - known[kind] for kind, count in _answered(worker).items()}
         analysed = Analysed(
             seconds,
-            _cpu(worker.pid) - cpu,
-            _cpu(postgres) - postgres_cpu,
+            usage.cpu_seconds(worker.pid) - cpu,
+            usage.cpu_seconds(postgres) - postgres_cpu,
             max(usage.memory(pid, "VmHWM") for pid in worker.pool),
             answered | {"batch": len(stream.comments) - sum(answered.values())},
         )
@@ -141,10 +142,6 @@ def _wait(seconds: float, worker: Worker) -> None:
         if time.monotonic() > end:
             raise WrongAnswerError(f"not analysed in {seconds} s: {worker.log.read_text()[-4000:]}")
         time.sleep(LOOK_SECONDS)
-
-
-def _cpu(parent: int) -> float:
-    return usage.cpu_seconds([parent, *usage.children(parent)])
 
 
 def _answered(worker: Worker) -> dict[str, float]:

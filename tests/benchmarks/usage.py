@@ -1,7 +1,6 @@
 """What processes use, from /proc."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds
@@ -15,11 +14,20 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time of processes and of those children that ended, in seconds."""
+def cpu_seconds(parent: int) -> float:
+    """User and system time of a process and its children, those that ended included, in seconds.
+
+    What a child used that ends while we look is in its parent's account by then, which is
+    therefore read last.
+    """
     ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    for pid in [*children(parent), parent]:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            if pid == parent:
+                raise
+            continue
         ticks += sum(map(int, fields[OWN_CPU] + fields[ENDED_CHILDRENS_CPU]))
     return ticks * TICK
 
