@@ -8,9 +8,9 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,12 +30,15 @@ MAX_CHARS = 1_000
 EXPLAINED_FROM = 40  # score; below, nobody asks why
 HELD_AT_MOST = 79  # the score of what the model can't know: below the automatic band
 WORDS_SHOWN, EXAMPLES_SHOWN = 5, 3
+CANDIDATES = 16  # for the examples shown
+AT_ONCE = 64  # texts that are compared with all examples: 6 MB with the shipped model's
 
 LANGUAGE_HOLD = "language"
 FOREIGN_FROM = -1.0  # logit of an unknown language: below even odds, since doubt is to be held
 FAILED_HOLD = "model_failed"
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 _URL = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
 _MENTION = re.compile(r"@\w+(?:\.\w+)*")
@@ -185,43 +188,56 @@ class Classifier:
         rest = np.flatnonzero(~sure)
         self.answered_by.update(first_stage=len(texts) - len(rest), encoder=len(rest))
         if len(rest):
-            vectors = self._encoder.vectors([tokens[row].ids for row in rest])
-            for row, vector in zip(rest, vectors, strict=True):
-                # One by one: the last bits of a product of matrices depend on how many there are.
-                scores = self._weights.head @ vector + self._weights.head_bias
-                answers[row] = (
-                    self._answer(cleaned[row], tokens[row], vector, scores)
-                    if np.isfinite(scores).all()
-                    else _held(answers[row], FAILED_HOLD)
-                )
+            self._answer_with_encoder(answers, rest, cleaned, tokens)
         return answers
 
     def vectors(self, texts: Sequence[str]) -> Floats:
         """The encoder's vectors of texts, shape (texts, WIDTH)."""
         return self._encoder.vectors([t.ids for t in tokenise([normalise(x) for x in texts])])
 
-    def _answer(self, text: str, tokens: Tokens, vector: Floats, logits: Floats) -> Prediction:
-        answer = _prediction(calibrated(logits[None, :-1], self._weights)[0])
-        if answer.score < EXPLAINED_FROM:
-            return answer
-        language = language_of(text)
-        answer = answer._replace(language=language, evidence=self._evidence(text, tokens, vector))
-        unknown = logits[-1] > FOREIGN_FROM or language not in ("en", "") or other_script(text)
-        return _held(answer, LANGUAGE_HOLD) if unknown else answer
+    def _answer_with_encoder(
+        self, answers: list[Prediction], rows: Rows, texts: list[str], tokens: list[Tokens]
+    ) -> None:
+        """Put the encoder's answers in the place of the first stage's, in these rows."""
+        vectors, shares = self._encoder.read([tokens[row].ids for row in rows], self._direction)
+        explained = []
+        for place, (row, vector) in enumerate(zip(rows, vectors, strict=True)):
+            # One by one: the last bits of a product of matrices depend on how many there are.
+            logits = self._weights.head @ vector + self._weights.head_bias
+            if not np.isfinite(logits).all():
+                answers[row] = _held(answers[row], FAILED_HOLD)
+                continue
+            answers[row] = _prediction(calibrated(logits[None, :-1], self._weights)[0])
+            if answers[row].score >= EXPLAINED_FROM:
+                explained.append(place)
+                answers[row] = _in_language(answers[row], texts[row], logits[-1])
+        for place, nearest in zip(explained, self._nearest(vectors[explained]), strict=True):
+            row = rows[place]
+            words = _weightiest(texts[row], tokens[row], shares[place])
+            answers[row] = answers[row]._replace(evidence={"words": words, "nearest": nearest})
 
-    def _evidence(self, text: str, tokens: Tokens, vector: Floats) -> dict[str, Any]:
-        """The score's logit is the mean of the tokens', so each word's share in it is exact."""
+    @cached_property
+    def _direction(self) -> Floats:
+        """From the other labels to buying: the score's logit is the mean of the tokens' way along
+        it, so each word's share in it is exact."""
         others = [label for label in range(len(LABELS)) if label != BUYING]
-        direction = self._weights.head[BUYING] - self._weights.head[others].mean(axis=0)
-        shares = self._encoder.tokens(tokens.ids) @ direction / len(tokens.ids)
-        likeness = self._weights.examples @ (vector / np.linalg.norm(vector))
-        return {
-            "words": _weightiest(text, tokens, shares),
-            "nearest": [
-                [*self._examples[place], round(float(likeness[place]), 2)]
-                for place in np.argsort(-likeness)[:EXAMPLES_SHOWN]
-            ],
-        }
+        direction: Floats = self._weights.head[BUYING] - self._weights.head[others].mean(axis=0)
+        return direction
+
+    def _nearest(self, vectors: Floats) -> Iterator[list[list[Any]]]:
+        """For each vector the examples most like it, as [text, label, cosine]."""
+        examples = self._weights.examples
+        few = min(CANDIDATES, len(examples))
+        for part in np.split(vectors, range(AT_ONCE, len(vectors), AT_ONCE)):
+            # Roughly all at once, which is fast, then exactly the few best: see `predict`.
+            rough = np.argpartition(part @ examples.T, -few, axis=1)[:, -few:]
+            for vector, places in zip(part, np.sort(rough, axis=1), strict=True):
+                likeness = (examples[places] * vector).sum(axis=1) / np.linalg.norm(vector)
+                best = np.argsort(-likeness, kind="stable")[:EXAMPLES_SHOWN]
+                yield [
+                    [*self._examples[places[index]], round(float(likeness[index]), 2)]
+                    for index in best
+                ]
 
 
 @cache
@@ -304,6 +320,14 @@ def _prediction(probabilities: Floats) -> Prediction:
         score=round(100 * float(probabilities[BUYING])),
         confidence=float(probabilities[best]),
     )
+
+
+def _in_language(answer: Prediction, text: str, foreign: float) -> Prediction:
+    """With its language, held if the model doesn't speak it; `foreign` is the logit for that."""
+    language = language_of(text)
+    unknown = foreign > FOREIGN_FROM or language not in ("en", "") or other_script(text)
+    answer = answer._replace(language=language)
+    return _held(answer, LANGUAGE_HOLD) if unknown else answer
 
 
 def _held(answer: Prediction, why: str) -> Prediction:

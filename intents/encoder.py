@@ -48,16 +48,25 @@ class Encoder:
     def vectors(self, texts: Sequence[Ids]) -> Vectors:
         """The mean of each text's token vectors, shape (texts, WIDTH)."""
         out = np.empty((len(texts), WIDTH), np.float32)
-        for rows, words in _equally_long(texts):
+        for rows, hidden in self._hidden(texts):
             # Not averaged in the graph: its sums differ in the last bits by the texts beside it.
-            out[rows] = self._session.run(["tokens"], {"words": words})[0].mean(axis=1)
+            out[rows] = hidden.mean(axis=1)
         return out
 
-    def tokens(self, text: Ids) -> Vectors:
-        """A text's token vectors, shape (tokens, WIDTH): their mean is its vector."""
-        ((_rows, words),) = _equally_long([text])
-        hidden: Vectors = self._session.run(["tokens"], {"words": words})[0][0]
-        return hidden
+    def read(self, texts: Sequence[Ids], direction: Vectors) -> tuple[Vectors, list[Vectors]]:
+        """As `vectors`, and how much each token adds to its text's vector in a direction."""
+        out = np.empty((len(texts), WIDTH), np.float32)
+        shares: list[Vectors] = [direction] * len(texts)
+        for rows, hidden in self._hidden(texts):
+            out[rows] = hidden.mean(axis=1)
+            for row, tokens in zip(rows, hidden, strict=True):
+                shares[row] = tokens @ direction / len(tokens)
+        return out, shares
+
+    def _hidden(self, texts: Sequence[Ids]) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+        """Some rows of the texts, and their token vectors, shape (rows, tokens, WIDTH)."""
+        for rows, words in _equally_long(texts):
+            yield rows, self._session.run(["tokens"], {"words": words})[0]
 
 
 def tokenise(texts: Sequence[str]) -> list[Tokens]:

@@ -81,11 +81,13 @@ def test_no_texts_have_no_vectors(encoder: Encoder):
     assert encoder.vectors([]).shape == (0, WIDTH)
 
 
-def test_a_text_s_vector_is_the_mean_of_its_tokens(encoder: Encoder):
-    [tokens] = tokenise(["how much is the blue one?"])
-    of_tokens = encoder.tokens(tokens.ids)
-    assert of_tokens.shape == (len(tokens.ids), WIDTH)
-    assert of_tokens.mean(axis=0) == pytest.approx(encoder.vectors([tokens.ids])[0], abs=1e-5)
+def test_tokens_shares_add_up_to_the_vectors_way_in_a_direction(encoder: Encoder):
+    texts = [tokens.ids for tokens in tokenise(["how much is the blue one?", "hi", "oh no"])]
+    direction = np.linspace(-1, 1, WIDTH, dtype=np.float32)
+    vectors, shares = encoder.read(texts, direction)
+    assert (vectors == encoder.vectors(texts)).all()
+    assert [len(each) for each in shares] == [len(text) for text in texts]
+    assert [each.sum() for each in shares] == pytest.approx(list(vectors @ direction), abs=1e-4)
 
 
 def test_there_is_an_embedding_for_each_token_id():
