@@ -103,7 +103,7 @@ class MonitorAdmin(admin.ModelAdmin[Monitor]):
     list_filter = ("status", "source")
     search_fields = ("post_id", "task_id")
     ordering = ("-id",)
-    fields = ("source", "post_id", "interval_seconds")
+    fields = ("source", "post_id", "account", "interval_seconds")
     polled_fields = (
         "task_id",
         "status",
@@ -122,7 +122,7 @@ class MonitorAdmin(admin.ModelAdmin[Monitor]):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Monitor | None = None) -> Any:
         # The cursor is a place in this post's comments; another post is another monitor.
-        return ("source", "post_id", *self.polled_fields) if obj else ()
+        return ("source", "post_id", "account", *self.polled_fields) if obj else ()
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"source": settings.COMMENT_SOURCE} | super().get_changeform_initial_data(request)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
@@ -35,11 +35,18 @@ INSERT = """
         RETURNING external_id, comment_id
     )
     INSERT INTO comments_comment (
-        id, source, external_id, post_id, text, author, posted_at,
+        id, source, account, external_id, post_id, text, author, posted_at,
         author_followers, author_verified
     )
-    SELECT new.comment_id, %(source)s, batch.* FROM batch JOIN new USING (external_id)
+    SELECT new.comment_id, %(source)s, %(account)s, batch.* FROM batch JOIN new USING (external_id)
 """
+
+
+class Origin(NamedTuple):
+    """Where a batch comes from: a source, and the account there whose posts are commented on."""
+
+    source: str
+    account: str
 
 
 @dataclass
@@ -65,11 +72,14 @@ class IngestReport:
         self.duplicates += other.duplicates
 
 
-def ingest(items: Sequence[Any], *, source: str, post_id: str | None = None) -> IngestReport:
+def ingest(
+    items: Sequence[Any], *, source: str, post_id: str | None = None, account: str = ""
+) -> IngestReport:
     """Store what is new of a batch and say what became of each item.
 
     `items` are objects as `POST /comments/process` has them; with `post_id` None each carries its
-    own. A bad item costs only itself. When this returns (outside a caller's transaction) what it
+    own. `account` is the brand's whose posts they are, empty for the source's only one. A bad item
+    costs only itself. When this returns (outside a caller's transaction) what it
     counts as stored is committed. Raises `django.db.DatabaseError` when nothing was stored.
     """
     metrics.ATTEMPTS.inc(len(items))
@@ -81,7 +91,7 @@ def ingest(items: Sequence[Any], *, source: str, post_id: str | None = None) -> 
         try:
             known = recent.known(source, list(unique))
             unknown = [comment for comment in unique.values() if comment.external_id not in known]
-            stored, refused = _store(unknown, source)
+            stored, refused = _store(unknown, Origin(source, account))
         except DatabaseError:
             metrics.ERRORS.labels("database").inc()
             raise
@@ -96,24 +106,24 @@ def ingest(items: Sequence[Any], *, source: str, post_id: str | None = None) -> 
     return IngestReport(len(items), stored, duplicates, rejected)
 
 
-def _store(comments: list[NewComment], source: str) -> tuple[int, dict[str, str]]:
+def _store(comments: list[NewComment], origin: Origin) -> tuple[int, dict[str, str]]:
     """Store what is new; returns how many that was, and what the database refused, id -> reason."""
     refused: dict[str, str] = {}
     if not comments:
         return 0, refused
     with transaction.atomic():
-        stored = _insert(comments, source, refused)
+        stored = _insert(comments, origin, refused)
         if len(refused) == len(comments) > 1:  # then it is not the comments
             raise DatabaseError(f"every comment is refused: {next(iter(refused.values()))}")
         ids = [c.external_id for c in comments if c.external_id not in refused]
-        transaction.on_commit(partial(_announce, stored, ids, source), robust=True)
+        transaction.on_commit(partial(_announce, stored, ids, origin.source), robust=True)
     return stored, refused
 
 
-def _insert(comments: list[NewComment], source: str, refused: dict[str, str]) -> int:
+def _insert(comments: list[NewComment], origin: Origin, refused: dict[str, str]) -> int:
     """Insert a batch; when the database refuses it, by halves, down to the comments at fault."""
     try:
-        return _execute(comments, source)
+        return _execute(comments, origin)
     except (DataError, IntegrityError) as error:
         if len(comments) == 1:
             refused[comments[0].external_id] = str(error).partition("\n")[0]
@@ -121,24 +131,24 @@ def _insert(comments: list[NewComment], source: str, refused: dict[str, str]) ->
     # In the order of the keys, as within a statement.
     comments = sorted(comments, key=lambda comment: comment.external_id)
     middle = len(comments) // 2
-    first = _insert(comments[:middle], source, refused)
-    return first + _insert(comments[middle:], source, refused)
+    first = _insert(comments[:middle], origin, refused)
+    return first + _insert(comments[middle:], origin, refused)
 
 
-def _execute(comments: list[NewComment], source: str) -> int:
+def _execute(comments: list[NewComment], origin: Origin) -> int:
     try:
-        return _run(comments, source)
+        return _run(comments, origin)
     except IntegrityError as error:
         if not _partition_is_missing(error):
             raise
     ensure_partitions(days_ahead=1)  # midnight may come meanwhile
-    return _run(comments, source)
+    return _run(comments, origin)
 
 
-def _run(comments: list[NewComment], source: str) -> int:
+def _run(comments: list[NewComment], origin: Origin) -> int:
     batch = msgspec.json.encode(comments).decode()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(INSERT, {"batch": batch, "source": source})
+        cursor.execute(INSERT, {"batch": batch} | origin._asdict())
         return int(cursor.rowcount)
 
 

@@ -26,6 +26,12 @@ class Comment(models.Model):
         max_length=MAX_ID_LENGTH, db_collation="C", help_text="the platform's own id"
     )
     post_id = models.CharField(max_length=MAX_ID_LENGTH, db_collation="C")
+    account = models.CharField(
+        max_length=MAX_ID_LENGTH,
+        db_default="",
+        blank=True,
+        help_text="the brand's account whose post it is; empty: the source's only one",
+    )
     text = models.TextField()
     author = models.CharField(max_length=MAX_ID_LENGTH, db_collation="C")
     posted_at = models.DateTimeField(help_text="when the platform says it was written")
@@ -91,6 +97,12 @@ class Monitor(models.Model):
     task_id = models.CharField(max_length=16, unique=True, default=new_task_id, editable=False)
     source = models.CharField(max_length=50)
     post_id = models.CharField(max_length=MAX_ID_LENGTH)
+    account = models.CharField(
+        max_length=MAX_ID_LENGTH,
+        blank=True,
+        default="",
+        help_text="the brand's account whose post it is; empty: the source's only one",
+    )
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     interval_seconds = models.PositiveIntegerField(
         default=60,

@@ -6,6 +6,7 @@ row. That time is also what the holder is known by: when it is another one by no
 out and somebody else took over, and whoever comes late changes nothing any more.
 """
 
+from typing import Any
 from datetime import timedelta
 
 from django.conf import settings
@@ -31,13 +32,16 @@ class LeaseLost(Exception):
 
 @transaction.atomic
 def start(
-    post_id: str, *, source: str, interval_seconds: int | None = None
+    post_id: str, *, source: str, interval_seconds: int | None = None, account: str = ""
 ) -> tuple[Monitor, bool]:
     """Watch a post; the monitor, and whether it is a new one.
 
-    One that was stopped goes on from where it was. The interval changes only if one is given.
+    One that was stopped goes on from where it was. The interval changes only if one is given;
+    whose account the post is in (`account`) is said when it is new.
     """
-    given = {} if interval_seconds is None else {"interval_seconds": interval_seconds}
+    given: dict[str, Any] = {"account": account}
+    if interval_seconds is not None:
+        given["interval_seconds"] = interval_seconds
     monitor, is_new = Monitor.objects.get_or_create(source=source, post_id=post_id, defaults=given)
     if not is_new:
         if monitor.status == Monitor.Status.STOPPED:

@@ -21,7 +21,9 @@ class OutOfTime(SourceError):
     """The post could not be read to its end in the time there was."""
 
 
-def process_post(post_id: str, source: str, deadline: float = math.inf) -> Iterator[IngestReport]:
+def process_post(
+    post_id: str, source: str, deadline: float = math.inf, *, account: str = ""
+) -> Iterator[IngestReport]:
     """Fetch all of a post's comments and store what is new; one report a page.
 
     `deadline` is a time of `time.monotonic()`. Raises SourceError when a page cannot be had, and
@@ -29,7 +31,7 @@ def process_post(post_id: str, source: str, deadline: float = math.inf) -> Itera
     """
     try:
         for page in _pages(post_id, source, "", deadline):
-            yield ingest(page.items, source=source, post_id=post_id)
+            yield ingest(page.items, source=source, post_id=post_id, account=account)
     except OutOfTime:
         metrics.ERRORS.labels("timeout").inc()
         raise
@@ -107,7 +109,9 @@ def _store(monitor: Monitor, page: Page) -> int:
     """
     with transaction.atomic():
         row = monitors.lock(monitor)
-        report = ingest(page.items, source=monitor.source, post_id=monitor.post_id)
+        report = ingest(
+            page.items, source=monitor.source, post_id=monitor.post_id, account=monitor.account
+        )
         monitors.record_page(row, page.cursor, report.stored)
     monitor.leased_until = row.leased_until
     for error in report.rejected:  # nobody else will hear of it: the cursor moves on

@@ -27,6 +27,7 @@ class CommentSerializer(serializers.ModelSerializer[Comment]):
             "source",
             "external_id",
             "post_id",
+            "account",
             "text",
             "author",
             "author_followers",
@@ -61,6 +62,12 @@ class ProcessRequestSerializer(serializers.Serializer[Any]):
     """A batch of a post's comments."""
 
     post_id = serializers.CharField(max_length=MAX_ID_LENGTH)
+    account = serializers.CharField(
+        max_length=MAX_ID_LENGTH,
+        required=False,
+        allow_blank=True,
+        help_text="the brand's account whose post it is; left out: the source's only one",
+    )
     comments = ItemSerializer(
         many=True, required=False, help_text="Left out: fetched from the post's source."
     )
@@ -107,7 +114,7 @@ class StartMonitorSerializer(serializers.ModelSerializer[Monitor]):
 
     class Meta:
         model = Monitor
-        fields = ("post_id", "source", "interval_seconds")
+        fields = ("post_id", "source", "account", "interval_seconds")
         extra_kwargs = {
             "source": {
                 "default": lambda: settings.COMMENT_SOURCE,
@@ -140,6 +147,7 @@ class MonitorSerializer(serializers.ModelSerializer[Monitor]):
             "status",
             "source",
             "post_id",
+            "account",
             "interval_seconds",
             "next_poll_at",
             "is_polling",

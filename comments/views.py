@@ -93,21 +93,26 @@ class CommentViewSet(ReadOnlyModelViewSet[Comment]):
         that cannot be stored is named in `rejected` and costs the others nothing.
         """
         started = time.monotonic()
-        post_id, items = _read_batch(request)
+        post_id, account, items = _read_batch(request)
         if items is None:
-            report = _process_from_source(post_id)
+            report = _process_from_source(post_id, account)
         else:
-            report = ingest(items, source=settings.COMMENT_SOURCE, post_id=post_id)
+            report = ingest(
+                items, source=settings.COMMENT_SOURCE, post_id=post_id, account=account
+            )
         body = _answer(report) | {"processing_time_ms": round((time.monotonic() - started) * 1000)}
         failed = body["status"] == "error"
         return Response(body, status.HTTP_400_BAD_REQUEST if failed else status.HTTP_200_OK)
 
 
-def _read_batch(request: Request) -> tuple[str, list[Any] | None]:
+def _read_batch(request: Request) -> tuple[str, str, list[Any] | None]:
     if not isinstance(request.data, dict):
         raise ValidationError("the body must be an object with post_id and comments")
     try:
         post_id = parse_text("post_id", request.data.get("post_id"), MAX_ID_LENGTH)
+        account = request.data.get("account") or ""
+        if account:
+            account = parse_text("account", account, MAX_ID_LENGTH)
     except FieldError as error:
         raise ValidationError({error.field: str(error)}) from error
     # Taken out: a request is in a circle of references, so all that hangs on it would stay until
@@ -117,14 +122,16 @@ def _read_batch(request: Request) -> tuple[str, list[Any] | None]:
         raise ValidationError({"comments": "must be a list"})
     if items is not None and len(items) > MAX_COMMENTS:
         raise TooManyComments(f"{len(items)} comments in one call, the limit is {MAX_COMMENTS}")
-    return post_id, items
+    return post_id, account, items
 
 
-def _process_from_source(post_id: str) -> IngestReport:
+def _process_from_source(post_id: str, account: str) -> IngestReport:
     total = IngestReport()
     deadline = time.monotonic() + settings.PROCESSING_TIMEOUT
     try:
-        for report in process_post(post_id, settings.COMMENT_SOURCE, deadline):
+        for report in process_post(
+            post_id, settings.COMMENT_SOURCE, deadline, account=account
+        ):
             total.add(report)
     except OutOfTime as error:
         raise SourceTooSlow(f"{error}; {total.stored} comments were stored") from error

@@ -17,18 +17,25 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 30
 CONFIRM_SECONDS = 2  # within which RabbitMQ must say that it has the message
 EXPIRES_SECONDS = 60  # by then a sweep has looked; so that none pile up while no worker runs
+LONGEST_COUNTDOWN = 30  # seconds; a worker holds what is due later in its memory
 
 breaker = CircuitBreaker(failure_threshold=1, recovery_timeout=RETRY_SECONDS)
 
 
-def wake(task: Task) -> None:  # type: ignore[type-arg]  # generic only in the stubs
-    """Publish one message without arguments for `task`; a dead broker is logged and counted."""
+def wake(task: Task, seconds: float = 0) -> None:  # type: ignore[type-arg]  # generic only in the stubs
+    """Publish one message without arguments for `task`, to be done in so many seconds.
+
+    A dead broker is logged and counted. What is due late is left to the sweep.
+    """
+    if seconds > LONGEST_COUNTDOWN:
+        return
     if breaker.opened:
         metrics.WAKE_UPS.labels(task.name, "skipped").inc()
         return
     try:
         with breaker:
             task.apply_async(
+                countdown=seconds or None,
                 expires=EXPIRES_SECONDS,
                 confirm_timeout=CONFIRM_SECONDS,  # type: ignore[call-arg]  # goes on to kombu
             )

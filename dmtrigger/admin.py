@@ -234,7 +234,7 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
             return about | {"message": DirectMessage.objects.filter(review=review).first()}
         initial = {}
         try:
-            about["draft"] = draft(review.intent.comment)
+            about["draft"] = draft(review.intent)
             initial["draft"] = about["draft"].fingerprint()
         except CannotApprove as problem:
             about["no_draft"] = str(problem)
@@ -286,7 +286,7 @@ def _evidence(intent: IntentResult) -> dict[str, Any]:
 def _is_current(fingerprint: str, review: Review) -> bool:
     """Whether this is still the message that would go out; none at all is `decide`'s to refuse."""
     try:
-        return draft(review.intent.comment).fingerprint() == fingerprint
+        return draft(review.intent).fingerprint() == fingerprint
     except CannotApprove:
         return True
 
@@ -346,7 +346,7 @@ class DirectMessageAdmin(ReadOnlyAdmin):
     ) -> None:
         for message in FirstRows.of(queryset):
             try:
-                settled = outbox.settle(message.pk, delivered=delivered)
+                settled = outbox.settle(message.pk, delivered=delivered, by=request.user.get_username())
             except outbox.NotUnknown as problem:
                 messages.error(request, str(problem))
             else:

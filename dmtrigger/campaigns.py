@@ -1,12 +1,23 @@
-"""Which campaign answers a comment, and with what words."""
+"""Which campaign answers a comment, with what words, and what stands against it."""
 
 import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.conf import settings
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
 from comments.models import Comment
-from dmtrigger.models import Campaign
-from dmtrigger.rendering import TemplateProblem, render
-from dmtrigger.senders import senders
+from dmtrigger import links, pacing, people, policy
+from dmtrigger.models import Account, Campaign, DirectMessage, Variant
+from dmtrigger.policy import Facts, Limits, Refused
+from dmtrigger.rendering import TemplateProblem, Values, render
+from dmtrigger.senders import sender_for
+from dmtrigger.senders.contract import Channel, Sender
+from intents.models import Hold, IntentResult
 from intents.reviews import CannotApprove
 
 
@@ -14,31 +25,187 @@ class Draft(NamedTuple):
     """The message that would go out."""
 
     campaign: Campaign
+    variant: Variant
+    account: Account
+    sender: Sender
     text: str
+    link: str
+    refused: list[Refused]
+    """What stands against it, also what an operator may set aside."""
 
     def fingerprint(self) -> str:
         """Changes with the campaign and the text, so that who approves gets what they saw."""
         return hashlib.sha256(f"{self.campaign.pk}:{self.text}".encode()).hexdigest()
 
 
-def campaign_for(comment: Comment) -> Campaign | None:
-    """The active campaign for a comment's post: one for just this post before one for all posts,
-    then the oldest."""
-    candidates = Campaign.objects.filter(is_active=True, post_id__in=[comment.post_id, ""])
-    return candidates.order_by("-post_id", "pk").first()
+class Match(NamedTuple):
+    """A campaign, and why it does not answer a comment; empty: it could."""
+
+    campaign: Campaign
+    why_not: str
 
 
-def draft(comment: Comment) -> Draft:
-    """The message for a comment. Raises CannotApprove when there is none to send."""
-    if comment.source not in senders():
-        raise CannotApprove(f"there is no sender for comments of {comment.source}")
-    campaign = campaign_for(comment)
+def in_order() -> QuerySet[Campaign]:
+    """All campaigns in the order of precedence, which is that of every list of them: the lowest
+    priority, one for a single post, one for an account, the oldest."""
+    return Campaign.objects.select_related("account", "endpoint").order_by(
+        "priority", "-post_id", F("account").asc(nulls_last=True), "pk"
+    )
+
+
+def matches(intent: IntentResult, now: datetime, campaigns: Iterable[Campaign]) -> list[Match]:
+    """What each campaign says to a comment, in order; the first without an objection answers."""
+    return [Match(campaign, objection(campaign, intent, now)) for campaign in campaigns]
+
+
+def objection(campaign: Campaign, intent: IntentResult, now: datetime) -> str:
+    """Why this campaign does not answer a comment, for people; empty if it does."""
+    comment = intent.comment
+    for applies, why in (
+        (not campaign.is_active, "it is not active"),
+        (campaign.starts_at is not None and now < campaign.starts_at, "it has not begun"),
+        (campaign.ends_at is not None and now >= campaign.ends_at, "it has ended"),
+        (
+            campaign.post_id not in ("", comment.post_id),
+            f"it is for the post {campaign.post_id}",
+        ),
+        (
+            campaign.account is not None
+            and (campaign.account.source, campaign.account.name)
+            != (comment.source, comment.account),
+            f"it is for the account {campaign.account}",
+        ),
+        (intent.score < campaign.min_score, f"it answers scores from {campaign.min_score} on"),
+    ):
+        if applies:
+            return why
+    required, excluded = words_of(campaign.required_words), words_of(campaign.excluded_words)
+    if required and not _found(required, comment.text):
+        return f"the comment has none of: {', '.join(required)}"
+    if found := _found(excluded, comment.text):
+        return f"the comment has the word “{found}”"
+    return ""
+
+
+def campaign_for(intent: IntentResult, now: datetime) -> Campaign | None:
+    """The campaign that answers a comment, see `in_order`."""
+    found = matches(intent, now, in_order().filter(is_active=True))
+    return next((match.campaign for match in found if not match.why_not), None)
+
+
+def draft(intent: IntentResult, *, campaign: Campaign | None = None) -> Draft:
+    """The message for a comment, by the campaign that answers it or by the one given.
+
+    Raises CannotApprove when there is none to send; what the policy refuses is in the draft.
+    """
+    now, comment = timezone.now(), intent.comment
+    campaign = campaign or campaign_for(intent, now)
     if campaign is None:
-        raise CannotApprove(f"no active campaign is for post {comment.post_id}: add one first")
+        raise CannotApprove(
+            f"no active campaign answers this comment under {comment.post_id}: add one first"
+        )
+    sender = sender_for(comment.source, Channel(campaign.channel))
+    if sender is None:
+        raise CannotApprove(f"nothing can send a {campaign.channel} to comments of {comment.source}")
+    variant = variant_for(campaign, comment.pk)
+    if variant is None:
+        raise CannotApprove(f"campaign {campaign} has no message: add a variant with a weight")
     try:
         text = render(
-            campaign.template, author=comment.author, post_id=comment.post_id, link=campaign.link
+            variant.template,
+            Values(
+                comment.author,
+                comment.post_id,
+                links.short_link(comment.pk),
+                links.opt_out_link(comment.pk),
+            ),
         )
     except TemplateProblem as problem:
         raise CannotApprove(f"campaign {campaign}: {problem}") from problem
-    return Draft(campaign, text)
+    account = pacing.account_of(comment.source, comment.account)
+    found = policy.refusals(facts(intent, account, sender, text, now), limits(), now)
+    link = links.with_parameters(campaign.link, utm(campaign, variant))
+    return Draft(campaign, variant, account, sender, text, link, found)
+
+
+def variant_for(campaign: Campaign, comment_id: int) -> Variant | None:
+    """Which wording a comment gets: drawn by weight, the same for a comment at every look."""
+    variants: Sequence[Variant] = [v for v in campaign.variants.order_by("pk") if v.weight]
+    if not variants:
+        return None
+    digest = hashlib.blake2b(f"{campaign.pk}:{comment_id}".encode(), digest_size=8).digest()
+    place = int.from_bytes(digest) % sum(variant.weight for variant in variants)
+    for variant in variants:
+        if place < variant.weight:
+            return variant
+        place -= variant.weight
+    raise AssertionError("the place is below the sum of the weights")
+
+
+def utm(campaign: Campaign, variant: Variant) -> dict[str, str]:
+    """The link's parameters, by which a shop's statistics know where a visit comes from."""
+    if not (campaign.utm_source or campaign.utm_medium or campaign.utm_campaign):
+        return {}
+    return {
+        "utm_source": campaign.utm_source,
+        "utm_medium": campaign.utm_medium,
+        "utm_campaign": campaign.utm_campaign,
+        "utm_content": variant.name,
+    }
+
+
+def limits() -> Limits:
+    """The policy's limits, as they are set."""
+    return Limits(
+        max_age=timedelta(hours=settings.MAX_COMMENT_AGE_HOURS),
+        min_characters=settings.MIN_COMMENT_CHARACTERS,
+        cool_down=timedelta(hours=settings.COOL_DOWN_HOURS),
+        weekly=settings.MESSAGES_PER_WEEK,
+        disclosure=tuple(settings.DISCLOSURE),
+    )
+
+
+def facts(
+    intent: IntentResult, account: Account, sender: Sender, text: str, now: datetime
+) -> Facts:
+    """What the policy asks for, of a comment that has no message yet."""
+    comment = intent.comment
+    contact = people.contact(comment.source, comment.author, now)
+    return Facts(
+        author=comment.author,
+        text=comment.text,
+        posted_at=comment.posted_at,
+        is_own=account.owns(comment.author),
+        foreign=intent.hold == Hold.LANGUAGE,
+        **contact._asdict(),
+        message=text,
+        max_bytes=sender.max_bytes,
+        window=sender.window,
+    )
+
+
+def last_look(message: DirectMessage, now: datetime) -> list[Refused]:
+    """What stands against a message when it is about to leave: the person's wishes of by now."""
+    contact = people.contact(message.source, message.recipient, now, besides=message)
+    found = []
+    if contact.blocked:
+        found.append(Refused(policy.Rule.BLOCKED, f"{message.recipient} is blocked"))
+    if contact.opted_out:
+        found.append(Refused(policy.Rule.OPTED_OUT, f"{message.recipient} wants no messages"))
+    if contact.talking_with:
+        reason = f"{contact.talking_with} is talking to {message.recipient}"
+        found.append(Refused(policy.Rule.TALKING, reason))
+    return found
+
+
+def words_of(text: str) -> list[str]:
+    """Words and phrases that stand in a field with commas or lines between."""
+    return [word.strip() for word in re.split(r"[,\n]", text) if word.strip()]
+
+
+def _found(words: Sequence[str], text: str) -> str:
+    """The first of the words that the text has as a word of its own, in any case; or empty."""
+    for word in words:
+        if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE):
+            return word
+    return ""

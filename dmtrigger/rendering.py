@@ -1,14 +1,16 @@
-"""Turn a campaign's template into the text of a message.
+"""Turn a template into the text of a message.
 
-A template is text with `{{ author }}`, `{{ post_id }}` and `{{ link }}` in it and knows nothing
-else: no expressions, so nothing that could run, fail for one author or take for ever. What
-strangers wrote is only ever a value; braces in a name stay braces.
+A template is text with `{{ author }}`, `{{ post_id }}`, `{{ link }}` and `{{ opt_out }}` in it and
+knows nothing else: no expressions, so nothing that could run, fail for one author or take for ever.
+What strangers wrote is only ever a value; braces in a name stay braces.
 """
 
 import re
+from typing import NamedTuple
 
 MAX_BYTES = 1_000  # UTF-8; the limit of Instagram's private replies
 LONGEST_NAME = "x" * 30  # the longest user name that Instagram and Threads allow
+LONGEST_LINK = "https://" + "x" * 72  # of a short link with a long host name
 
 VARIABLE = re.compile(r"{{\s*(\w+)\s*}}")
 LEFT_OVER = re.compile(r"{{|}}|{%|%}")
@@ -18,22 +20,33 @@ class TemplateProblem(Exception):
     """The template cannot be rendered; the text says why."""
 
 
-def render(template: str, *, author: str, post_id: str, link: str) -> str:
-    """The message's text. Raises TemplateProblem for what is no variable, and for too much."""
-    values = {"author": author, "post_id": post_id, "link": link}
-    if unknown := [name for name in VARIABLE.findall(template) if name not in values]:
-        raise TemplateProblem(f"{unknown[0]} is no variable; there are: {', '.join(values)}")
+class Values(NamedTuple):
+    """What a template's variables stand for."""
+
+    author: str
+    post_id: str
+    link: str
+    """The short link of this message."""
+    opt_out: str
+    """The address at which the person can say that they want no more messages."""
+
+
+def render(template: str, values: Values) -> str:
+    """The message's text. Raises TemplateProblem for what is no variable, and for nothing."""
+    known = values._asdict()
+    if unknown := [name for name in VARIABLE.findall(template) if name not in known]:
+        raise TemplateProblem(f"{unknown[0]} is no variable; there are: {', '.join(known)}")
     if left_over := LEFT_OVER.search(VARIABLE.sub("", template)):
         raise TemplateProblem(f"{left_over[0]} belongs to no variable like {{{{ author }}}}")
-    text = VARIABLE.sub(lambda match: values[match[1]], template)
-    size = len(text.encode())
+    text = VARIABLE.sub(lambda match: known[match[1]], template)
     if not text.strip():
         raise TemplateProblem("the message is empty")
-    if size > MAX_BYTES:
-        raise TemplateProblem(f"the message has {size} bytes, the platform takes {MAX_BYTES}")
     return text
 
 
-def check_template(template: str, *, link: str) -> None:
+def check_template(template: str) -> None:
     """Raise TemplateProblem if the template could fail for somebody: also for the longest name."""
-    render(template, author=LONGEST_NAME, post_id=LONGEST_NAME, link=link)
+    longest = Values(LONGEST_NAME, LONGEST_NAME, LONGEST_LINK, LONGEST_LINK)
+    size = len(render(template, longest).encode())
+    if size > MAX_BYTES:
+        raise TemplateProblem(f"the message can have {size} bytes, platforms take {MAX_BYTES}")

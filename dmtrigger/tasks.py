@@ -20,5 +20,6 @@ def deliver_direct_messages() -> dict[str, int]:
 
 @shared_task(name="rescue_direct_messages")
 def rescue_direct_messages() -> int:
-    """Settle messages whose worker died while it was sending; returns how many."""
-    return outbox.rescue_stuck()
+    """Settle messages whose worker died while it was sending, and those whose window has closed;
+    returns how many."""
+    return outbox.rescue_stuck() + outbox.expire_overdue()

@@ -5,15 +5,29 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from comments.wakeup import wake
-from dmtrigger import outbox
-from dmtrigger.campaigns import campaign_for, draft
+from dmtrigger import outbox, people, policy, refusals
+from dmtrigger.campaigns import draft
+from dmtrigger.policy import Refused, Rule
 from dmtrigger.tasks import deliver_direct_messages
-from intents.models import Review
+from intents.models import Hold, Review
 from intents.reviews import CannotApprove, decide
 
 logger = logging.getLogger(__name__)
+
+NEVER_ANSWERED = frozenset({Rule.OWN_COMMENT, Rule.BLOCKED, Rule.OPTED_OUT})
+"""An operator could not approve these either, so none is asked."""
+
+
+class PolicyRefused(CannotApprove):
+    """The policy forbids the message."""
+
+    def __init__(self, campaign_id: int, found: list[Refused]) -> None:
+        super().__init__("; ".join(refused.reason for refused in found))
+        self.campaign_id = campaign_id
+        self.found = found
 
 
 def approve_by_rule(reviews: list[Review], **_: Any) -> None:
@@ -22,22 +36,47 @@ def approve_by_rule(reviews: list[Review], **_: Any) -> None:
     So does every result that is held: its score is not the full model's, or not to be trusted.
     """
     for review in reviews:
-        if review.intent.hold:
-            continue
-        comment, score = review.intent.comment, review.intent.score
-        campaign = campaign_for(comment)
-        if campaign is None or campaign.auto_threshold is None or score < campaign.auto_threshold:
-            continue
-        rule = f"campaign {campaign}: score {score} from {campaign.auto_threshold} on"
         try:
-            decide(review.pk, Review.Status.APPROVED, rule=rule)
+            _approve_by_rule(review)
         except CannotApprove as problem:
-            logger.warning(
+            logger.info(
                 "left to an operator", extra={"review_id": review.pk, "problem": str(problem)}
             )
 
 
+def _approve_by_rule(review: Review) -> None:
+    intent = review.intent
+    planned = draft(intent)
+    never = [refused for refused in planned.refused if refused.rule in NEVER_ANSWERED]
+    if never:
+        refusals.record(intent.comment_id, planned.campaign.pk, never)
+        decide(review.pk, Review.Status.REJECTED, rule=f"policy: {never[0].reason}"[:200])
+        return
+    threshold = planned.campaign.auto_threshold
+    if threshold is None or intent.score < threshold or intent.hold == Hold.MODEL_FAILED:
+        return
+    rule = f"campaign {planned.campaign}: score {intent.score} from {threshold} on"
+    decide(review.pk, Review.Status.APPROVED, rule=rule)
+
+
 def enqueue_message(review: Review, **_: Any) -> None:
-    """An approval puts the message into the outbox, in the transaction of the decision."""
-    outbox.enqueue(review, draft(review.intent.comment))
-    transaction.on_commit(partial(wake, deliver_direct_messages), robust=True)
+    """An approval puts the message into the outbox, in the transaction of the decision.
+
+    The person is locked before the policy looks: of two approvals at once one sees the other.
+    """
+    comment = review.intent.comment
+    people.lock(comment.source, comment.author)
+    planned = draft(review.intent)
+    found = policy.binding(planned.refused, by_person=review.decided_by_id is not None)
+    if found:
+        raise PolicyRefused(planned.campaign.pk, found)
+    message = outbox.enqueue(review, planned)
+    seconds = max(0.0, (message.next_attempt_at - timezone.now()).total_seconds())
+    transaction.on_commit(partial(wake, deliver_direct_messages, seconds), robust=True)
+
+
+def keep_refusal(review_id: int, problem: CannotApprove, **_: Any) -> None:
+    """Keep by which rule an approval was refused (an `approval_refused` receiver)."""
+    if isinstance(problem, PolicyRefused):
+        comment_id = Review.objects.values_list("intent_id", flat=True).get(pk=review_id)
+        refusals.record(comment_id, problem.campaign_id, problem.found)

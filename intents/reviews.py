@@ -9,7 +9,12 @@ from django.utils import timezone
 
 from intents import metrics
 from intents.models import IntentResult, Label, Review
-from intents.signals import review_approved, reviews_flagged, reviews_retired
+from intents.signals import (
+    approval_refused,
+    review_approved,
+    reviews_flagged,
+    reviews_retired,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +65,33 @@ def decide(
     for the other decision, CannotApprove when nothing could follow (the review stays pending),
     ContradictionError, Review.DoesNotExist.
     """
+    try:
+        return _decide(review_id, status, user_id, rule, note, corrected_label)
+    except CannotApprove as problem:
+        # After the roll-back of what could not be, so that it can be kept.
+        approval_refused.send(sender="intents.reviews", review_id=review_id, problem=problem)
+        raise
+
+
+def reopen(review_id: int, by: str) -> Review:
+    """Have an approved review wait again, in the transaction that takes back what followed."""
+    review = Review.objects.select_for_update().get(pk=review_id)
+    review.status = Review.Status.PENDING
+    review.decided_at = review.decided_by = None
+    review.decided_by_rule = review.corrected_label = review.note = ""
+    review.save()
+    logger.info("review reopened", extra={"review_id": review.pk, "by": by})
+    return review
+
+
+def _decide(
+    review_id: int,
+    status: Review.Status,
+    user_id: int | None,
+    rule: str,
+    note: str,
+    corrected_label: str,
+) -> Decision:
     approved = status == Review.Status.APPROVED
     if approved and corrected_label not in ("", Label.PURCHASE_INTENT):
         raise ContradictionError(

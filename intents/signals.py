@@ -9,6 +9,9 @@ from django.dispatch import Signal
 reviews_flagged = Signal()  # reviews: list[Review], pending, new
 review_approved = Signal()  # review: Review; a receiver raises CannotApprove to refuse
 
+# Sent after the roll-back: review_id, problem: CannotApprove. Nothing was decided.
+approval_refused = Signal()
+
 # Sent in the transaction that deletes old reviews, before it does: those of all comments with an
 # id below `before_id`.
 reviews_retired = Signal()

@@ -1,11 +1,13 @@
 """Rows for tests: each factory makes what it needs around it."""
 
+from datetime import timedelta
+
 import factory
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from comments.models import Comment, Monitor
-from dmtrigger.models import Campaign, DirectMessage
+from dmtrigger.models import Account, Campaign, DirectMessage, Variant
 from intents.models import (
     AnalysisFailure,
     Band,
@@ -87,7 +89,25 @@ class CampaignFactory(DjangoModelFactory[Campaign]):
 
     name = factory.Sequence("campaign {}".format)
     link = "https://shop.example/backpack"
-    template = "Hi {{ author }}: {{ link }}"
+    variant = factory.RelatedFactory("tests.factories.VariantFactory", "campaign")
+
+
+class VariantFactory(DjangoModelFactory[Variant]):
+    class Meta:
+        model = Variant
+
+    campaign = factory.SubFactory(CampaignFactory, variant=None)
+    name = "A"
+    template = "Hi {{ author }}: {{ link }} (automated)"
+
+
+class AccountFactory(DjangoModelFactory[Account]):
+    class Meta:
+        model = Account
+        django_get_or_create = ("source", "name")
+
+    source = "fake_platform"
+    name = ""
 
 
 class DirectMessageFactory(DjangoModelFactory[DirectMessage]):
@@ -99,9 +119,12 @@ class DirectMessageFactory(DjangoModelFactory[DirectMessage]):
     external_id = factory.SelfAttribute("review.intent.comment.external_id")
     post_id = factory.SelfAttribute("review.intent.comment.post_id")
     posted_at = factory.SelfAttribute("review.intent.comment.posted_at")
+    source = factory.SelfAttribute("review.intent.comment.source")
     reason = "purchase_intent 85 (test), approved by olga"
+    account = factory.SubFactory(AccountFactory)
     campaign = factory.SubFactory(CampaignFactory)
     sender = "fake_platform"
-    recipient = "ada"
+    recipient = factory.SelfAttribute("review.intent.comment.author")
+    expires_at = factory.LazyAttribute(lambda message: message.posted_at + timedelta(days=7))
     text = "Hi ada"
     next_attempt_at = factory.LazyFunction(timezone.now)

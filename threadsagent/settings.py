@@ -45,6 +45,8 @@ def whole_number(name: str, *, default: int, least: int = 1) -> int:
 # --- the site ---------------------------------------------------------------------------------
 SECRET_KEY = env.str("SECRET_KEY")
 DEBUG = env.bool("DEBUG", default=False)
+# What is stored encrypted (secrets of webhooks) is read with SECRET_KEY and this salt.
+SALT_KEY = env.list("SALT_KEY", default=["threadsagent"])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 ROOT_URLCONF = "threadsagent.urls"
@@ -76,6 +78,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_celery_results",
     "django_prometheus",
+    "encrypted_fields",
 ]
 
 MIDDLEWARE = [
@@ -220,6 +223,15 @@ RETENTION_DAYS = whole_number("RETENTION_DAYS", default=30, least=8)
 REVIEW_MIN_SCORE = whole_number("REVIEW_MIN_SCORE", default=60, least=0)
 BRAND_NAMES = env.list("BRAND_NAMES", default=[])
 INFLUENCER_FOLLOWERS = whole_number("INFLUENCER_FOLLOWERS", default=10_000)
+# How many messages, and to whom; what a campaign or an account says goes before.
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+MESSAGES_PER_HOUR = whole_number("MESSAGES_PER_HOUR", default=100, least=0)  # 0: no limit of ours
+MESSAGES_PER_WEEK = whole_number("MESSAGES_PER_WEEK", default=3)  # to a person
+COOL_DOWN_HOURS = whole_number("COOL_DOWN_HOURS", default=24, least=0)  # for a person
+MAX_COMMENT_AGE_HOURS = whole_number("MAX_COMMENT_AGE_HOURS", default=48)
+MIN_COMMENT_CHARACTERS = whole_number("MIN_COMMENT_CHARACTERS", default=10, least=0)
+DISCLOSURE = env.list("DISCLOSURE", default=["automated"])
+GRACE_SECONDS = whole_number("GRACE_SECONDS", default=10, least=0)  # for an undo
 MAX_BODY_BYTES = whole_number("MAX_BODY_BYTES", default=32 * 1024 * 1024)
 RATE_LIMIT_PER_MINUTE = whole_number("RATE_LIMIT_PER_MINUTE", default=100)
 

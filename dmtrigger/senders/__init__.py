@@ -1,19 +1,21 @@
-"""How a message leaves. A sender is one function; add yours to `senders`.
+"""How a message leaves: the senders there are. `contract` says what one is; add yours to `senders`."""
 
-A comment is answered on the platform it is of, so a sender has the name of its source. It knows
-the platform and nothing of our tables, and reports what came of the request as an `Outcome`,
-whatever a network or a platform does.
-"""
-
-from collections.abc import Callable
-
-from dmtrigger.retry import Outcome
-
-Send = Callable[[str, str], Outcome]  # (the comment's id on the platform, text) -> Outcome
+from dmtrigger.senders.contract import Channel, Sender
 
 
-def senders() -> dict[str, Send]:
-    """The senders by the name of the source whose comments they answer."""
+def senders() -> dict[str, Sender]:
+    """The senders by name."""
     from dmtrigger.senders import fake_platform
 
-    return {"fake_platform": fake_platform.send}
+    return {sender.name: sender for sender in (fake_platform.SENDER,)}
+
+
+def sender_for(source: str, channel: Channel) -> Sender | None:
+    """Who answers a comment of this platform over this channel; None if nobody can.
+
+    A comment is answered on the platform it is of, so a sender has the name of its source; the
+    channel webhook is for comments of every platform.
+    """
+    name = "webhook" if channel is Channel.WEBHOOK else source
+    sender = senders().get(name)
+    return sender if sender is not None and channel in sender.channels else None

@@ -6,7 +6,10 @@ The codes are those of Meta's Graph API; docs/platforms.md has the table.
 from django.conf import settings
 
 from comments.http import Answer, FetchError, NeverSentError, request_json
+from datetime import timedelta
+
 from dmtrigger.retry import Kind, Outcome
+from dmtrigger.senders.contract import Channel, Delivery, Sender
 
 SEND_SECONDS = 30.0  # for the whole call: well before `outbox.STUCK_AFTER` gives the sender up
 
@@ -14,26 +17,30 @@ SEND_SECONDS = 30.0  # for the whole call: well before `outbox.STUCK_AFTER` give
 BY_SUBCODE = {
     (10, 2534022): Kind.EXPIRED,
     (10, 2018278): Kind.EXPIRED,
-    (10, 1893063): Kind.HELD,
+    (10, 1893063): Kind.RESTRICTED,
     (100, 2534025): Kind.REPLY_USED,
     (100, 2534037): Kind.HELD,
     (200, 2534041): Kind.REFUSED,
 }
 BY_CODE = (
     dict.fromkeys((4, 17, 32, 613, *range(80001, 80015)), Kind.THROTTLED)
-    | dict.fromkeys((10, 102, 190, 368, *range(200, 300)), Kind.HELD)
+    | {368: Kind.RESTRICTED}
+    | dict.fromkeys((10, 102, 190, *range(200, 300)), Kind.NEEDS_ACTION)
     | dict.fromkeys((1, 2), Kind.UNKNOWN)
 )
 
 
-def send(comment_id: str, text: str) -> Outcome:
-    """Send `text` as the private reply to a comment."""
+def send(delivery: Delivery) -> Outcome:
+    """Send the text as the private reply to a comment."""
     try:
         answer = request_json(
             "POST",
             f"{settings.FAKE_PLATFORM_URL}/messages",
             seconds=SEND_SECONDS,
-            json={"recipient": {"comment_id": comment_id}, "message": {"text": text}},
+            json={
+                "recipient": {"comment_id": delivery.comment_id},
+                "message": {"text": delivery.text},
+            },
             headers={"Authorization": f"Bearer {settings.FAKE_PLATFORM_TOKEN}"},
         )
     except NeverSentError as error:
@@ -60,3 +67,14 @@ def _read(answer: Answer) -> Outcome:
 def _kind(status: int, code: int, subcode: int | None) -> Kind:
     known = BY_SUBCODE.get((code, subcode or 0)) or BY_CODE.get(code)
     return known or (Kind.UNKNOWN if status >= 500 else Kind.REFUSED)
+
+
+SENDER = Sender(
+    name="fake_platform",
+    channels=frozenset({Channel.DIRECT_MESSAGE}),
+    send=send,
+    idempotent=False,
+    max_bytes=1_000,
+    window=timedelta(days=7),
+    hourly_limit=750,
+)

@@ -12,6 +12,8 @@ from django.utils import timezone
 from dmtrigger import outbox, tasks
 from dmtrigger.models import DirectMessage
 from dmtrigger.retry import Kind, Outcome
+from dmtrigger.senders import senders
+from dmtrigger.senders.fake_platform import SENDER
 from dmtrigger.states import State
 from tests.factories import DirectMessageFactory
 
@@ -31,6 +33,12 @@ def waiting_message(fake_platform) -> DirectMessage:
 
 def break_next(fake_platform, **fault: Any) -> None:
     httpx.post(f"{fake_platform.url}/faults", json={"times": 1} | fault).raise_for_status()
+
+
+def sends(monkeypatch, send: Any, **fields: Any) -> None:
+    """Have messages sent by this function."""
+    sender = SENDER._replace(send=send, **fields)
+    monkeypatch.setattr(outbox, "senders", lambda: {"fake_platform": sender})
 
 
 def make_due(message: DirectMessage) -> None:
@@ -151,7 +159,7 @@ def test_a_worker_killed_around_the_sending_costs_no_message_and_doubles_none(
 
 def give_up(message: DirectMessage) -> Any:
     """The attempt of a worker that is still sending when it is given up."""
-    claimed = outbox._claim(["fake_platform"])
+    claimed = outbox._claim(senders())
     assert claimed is not None
     long_ago(message)
     outbox.rescue_stuck()
@@ -172,7 +180,7 @@ def test_a_late_delivery_settles_the_message_whatever_the_next_attempt_finds(
     fake_platform.store.deliver(message.external_id, "by the slow worker")
     late = give_up(message)
     make_due(message)
-    claimed = outbox._claim(["fake_platform"])
+    claimed = outbox._claim(senders())
     assert claimed is not None
     outbox._record(late, Outcome(Kind.SENT, message_id="m1"))
     outbox._record(claimed[1], Outcome(Kind.REPLY_USED))
@@ -194,7 +202,7 @@ def test_any_other_late_report_changes_nothing(message, fake_platform, kind):
 
 
 def test_what_was_recorded_meanwhile_is_not_rescued(message, fake_platform, monkeypatch):
-    claimed = outbox._claim(["fake_platform"])
+    claimed = outbox._claim(senders())
     assert claimed is not None
     long_ago(message)
     outbox._record(claimed[1], Outcome(Kind.SENT))
@@ -203,7 +211,7 @@ def test_what_was_recorded_meanwhile_is_not_rescued(message, fake_platform, monk
 
 
 def test_a_sender_with_a_bug_leaves_the_outcome_unknown(message, fake_platform, monkeypatch):
-    monkeypatch.setattr(outbox, "senders", lambda: {"fake_platform": lambda *_: 1 / 0})
+    sends(monkeypatch, lambda _: 1 / 0)
     outbox.deliver_next()
     message.refresh_from_db()
     assert message.state == State.UNKNOWN
@@ -212,7 +220,7 @@ def test_a_sender_with_a_bug_leaves_the_outcome_unknown(message, fake_platform, 
 
 def test_what_a_platform_says_is_made_to_fit(message, fake_platform, monkeypatch):
     said = Outcome(Kind.REFUSED, "no\x00 \ud800" + "x" * 5000, message_id="m" * 500)
-    monkeypatch.setattr(outbox, "senders", lambda: {"fake_platform": lambda *_: said})
+    sends(monkeypatch, lambda _: said)
     outbox.deliver_next()
     message.refresh_from_db()
     assert message.last_error.startswith("no ?xxx")
@@ -226,8 +234,7 @@ def test_a_message_whose_sender_is_gone_waits(message):
 
 def test_a_message_that_cannot_leave_before_the_window_closes_has_expired(message, settings):
     settings.FAKE_PLATFORM_URL = "http://127.0.0.1:9"
-    message.posted_at = timezone.now() - timedelta(days=7)
-    message.save()
+    DirectMessage.objects.update(expires_at=timezone.now() + timedelta(seconds=5))
     outbox.deliver_next()
     message.refresh_from_db()
     assert (message.state, message.next_attempt_at) == (State.EXPIRED, None)
@@ -236,7 +243,7 @@ def test_a_message_that_cannot_leave_before_the_window_closes_has_expired(messag
 @pytest.mark.parametrize(("delivered", "state"), [(True, State.SENT), (False, State.PENDING)])
 def test_a_person_settles_an_unknown_outcome(message, delivered, state):
     DirectMessage.objects.update(state=State.UNKNOWN, maybe_delivered=True, next_attempt_at=None)
-    settled = outbox.settle(message.pk, delivered=delivered)
+    settled = outbox.settle(message.pk, delivered=delivered, by="olga")
     assert (settled.state, settled.maybe_delivered) == (state, False)
     assert (settled.sent_at is not None) is delivered
     assert (settled.next_attempt_at is not None) is not delivered
@@ -244,7 +251,7 @@ def test_a_person_settles_an_unknown_outcome(message, delivered, state):
 
 def test_what_is_not_in_doubt_cannot_be_settled(message):
     with pytest.raises(outbox.NotUnknown):
-        outbox.settle(message.pk, delivered=False)
+        outbox.settle(message.pk, delivered=False, by="olga")
 
 
 @pytest.mark.django_db(transaction=True)

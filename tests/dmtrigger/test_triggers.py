@@ -2,15 +2,17 @@
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
 from dmtrigger import outbox, triggers
 from dmtrigger.campaigns import campaign_for, draft
-from dmtrigger.models import DEFAULT_TEMPLATE, Campaign, DirectMessage
+from dmtrigger.links import short_link
+from dmtrigger.models import Campaign, DirectMessage, Variant
+from dmtrigger.models.campaigns import DEFAULT_TEMPLATE
 from intents.models import Review
 from intents.reviews import CannotApprove, decide, flag
 from tests.factories import (
     CampaignFactory,
-    CommentFactory,
     IntentResultFactory,
     ReviewFactory,
     UserFactory,
@@ -19,12 +21,16 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 
+def answering(post_id: str) -> Campaign | None:
+    return campaign_for(IntentResultFactory(comment__post_id=post_id), timezone.now())
+
+
 def approve(review: Review) -> None:
     decide(review.pk, Review.Status.APPROVED, user_id=UserFactory().pk)
 
 
 def test_an_approval_puts_the_rendered_message_into_the_outbox(operator):
-    campaign = CampaignFactory(template="Hi {{ author }}, see {{ link }}")
+    campaign = CampaignFactory(variant__template="Hi {{ author }}, see {{ link }} (automated)")
     review = ReviewFactory(intent__comment__author="grace")
     decide(review.pk, Review.Status.APPROVED, user_id=operator.pk)
     message = DirectMessage.objects.get()
@@ -32,17 +38,18 @@ def test_an_approval_puts_the_rendered_message_into_the_outbox(operator):
     assert (message.review, message.campaign, message.recipient) == (review, campaign, "grace")
     assert (message.comment_id, message.external_id) == (comment.pk, comment.external_id)
     assert message.reason == "purchase_intent 85 (test), approved by olga"
-    assert message.text == "Hi grace, see https://shop.example/backpack"
+    assert message.text == f"Hi grace, see {short_link(comment.pk)} (automated)"
+    assert message.link == "https://shop.example/backpack"
     assert message.state == "pending"
 
 
 def test_an_approval_wakes_the_delivery(monkeypatch, django_capture_on_commit_callbacks):
     woken = []
-    monkeypatch.setattr(triggers, "wake", lambda task: woken.append(task.name))
+    monkeypatch.setattr(triggers, "wake", lambda task, seconds: woken.append((task.name, seconds > 9)))
     CampaignFactory()
     with django_capture_on_commit_callbacks(execute=True):
         approve(ReviewFactory())
-    assert woken == ["deliver_direct_messages"]
+    assert woken == [("deliver_direct_messages", True)]
 
 
 def test_approving_twice_makes_one_message():
@@ -102,7 +109,7 @@ def test_without_a_threshold_everything_waits_for_an_operator():
 
 
 def test_a_message_that_does_not_render_is_left_to_an_operator_and_stops_nobody_else():
-    CampaignFactory(auto_threshold=60, post_id="bad", template="{{ price }}")
+    CampaignFactory(auto_threshold=60, post_id="bad", variant__template="{{ price }}")
     CampaignFactory(auto_threshold=60, post_id="good")
     flag([IntentResultFactory(comment__post_id=post_id) for post_id in ("bad", "good")])
     statuses = dict(Review.objects.values_list("intent__comment__post_id", "status"))
@@ -113,36 +120,35 @@ def test_a_campaign_for_the_post_comes_before_one_for_all_posts():
     everywhere = CampaignFactory()
     here = CampaignFactory(post_id="p1")
     CampaignFactory(post_id="p1", is_active=False)
-    assert campaign_for(CommentFactory(post_id="p1")) == here
-    assert campaign_for(CommentFactory(post_id="p2")) == everywhere
+    assert answering("p1") == here
+    assert answering("p2") == everywhere
 
 
 def test_of_two_campaigns_for_a_post_the_older_answers():
     older, _newer = CampaignFactory.create_batch(2)
-    assert campaign_for(CommentFactory()) == older
+    assert answering("p1") == older
 
 
 def test_a_comment_is_answered_on_its_own_platform_or_not_at_all():
     CampaignFactory()
-    with pytest.raises(CannotApprove, match="no sender for comments of instagram"):
-        draft(CommentFactory(source="instagram"))
+    with pytest.raises(CannotApprove, match="nothing can send a direct_message to comments of instagram"):
+        draft(IntentResultFactory(comment__source="instagram"))
     review = ReviewFactory(intent__comment__source="fake_platform")
     approve(review)
     assert DirectMessage.objects.get().sender == "fake_platform"
 
 
 def test_a_draft_says_what_is_missing():
-    with pytest.raises(CannotApprove, match="no active campaign is for post p1"):
-        draft(CommentFactory(post_id="p1"))
-    CampaignFactory(template="{{ price }}")
+    with pytest.raises(CannotApprove, match="no active campaign answers this comment under p1"):
+        draft(IntentResultFactory(comment__post_id="p1"))
+    CampaignFactory(variant__template="{{ price }}")
     with pytest.raises(CannotApprove, match="price is no variable"):
-        draft(CommentFactory())
+        draft(IntentResultFactory())
 
 
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"template": "{{ price }}"}, "template"),
         ({"auto_threshold": 101}, "auto_threshold"),
         ({"auto_threshold": 59}, "auto_threshold"),
     ],
@@ -155,5 +161,5 @@ def test_a_campaign_that_could_not_work_is_not_saved(fields, field):
 
 
 def test_the_default_template_works_and_says_that_it_is_automated():
-    Campaign(name="c", link="https://shop.example").full_clean()
+    Variant(template=DEFAULT_TEMPLATE).clean()
     assert "automated" in DEFAULT_TEMPLATE

@@ -45,7 +45,7 @@ def console(page, live_server, operator) -> Page:
 
 
 def test_an_operator_approves_one_review_with_the_message_in_view(console):
-    CampaignFactory(template="Hi {{ author }}: {{ link }}")
+    CampaignFactory()
     ReviewFactory(intent__comment__text="how much is the backpack? 😍")
     console.get_by_role("link", name="Reviews", exact=True).first.click()
     console.get_by_role("link", name="how much is the backpack? 😍").click()

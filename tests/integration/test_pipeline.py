@@ -94,7 +94,7 @@ def beat(system: System) -> Any:
 
 
 def test_a_comment_becomes_a_reviewed_intent_and_one_message(system):
-    CampaignFactory(template="Hi {{ author }}: {{ link }}")
+    CampaignFactory()
     assert system.web.get("/health").json()["status"] == "ok"
     buyer = system.comment("p/1", "Where can I buy this? How much is shipping?")
     system.comment("p/1", "Bought it last week, love it so much!")

@@ -9,7 +9,7 @@ from django.db import transaction
 from knox.models import AuthToken
 
 from comments import monitors
-from dmtrigger.models import Campaign
+from dmtrigger.models import Campaign, Variant
 from threadsagent.fake_platform.player import load_samples
 from threadsagent.models import User
 from threadsagent.roles import ADMINISTRATORS, OPERATORS
@@ -32,10 +32,12 @@ class Command(BaseCommand):
         if not password:
             raise CommandError("set DEMO_OPERATOR_PASSWORD")
         _make_operator(password)
-        Campaign.objects.get_or_create(
+        campaign, is_new = Campaign.objects.get_or_create(
             name="Nordlicht launch",
             defaults={"link": "https://shop.example/nordlicht", "auto_threshold": 84},
         )
+        if is_new:
+            Variant.objects.create(campaign=campaign)
         for post_id in sorted({sample.post_id for sample in load_samples()}):
             monitors.start(post_id, source="fake_platform", interval_seconds=5)
         self.stdout.write(json.dumps({"operator": OPERATOR, "push_token": _push_token()}))

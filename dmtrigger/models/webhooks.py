@@ -1,0 +1,66 @@
+"""Where other systems hear of what becomes of messages, and what was told to them."""
+
+from django.db import models
+from django.db.models.functions import Now
+from encrypted_fields.fields import EncryptedCharField
+
+from dmtrigger.signing import new_secret
+
+
+class WebhookEndpoint(models.Model):
+    """A system that is told of every change of a message's state, or takes messages over."""
+
+    name = models.CharField(max_length=100, unique=True)
+    url = models.URLField(help_text="is sent POST requests, signed as Standard Webhooks describe")
+    secret = EncryptedCharField(
+        max_length=100,
+        default=new_secret,
+        help_text="whsec_…, for the signature; the receiver needs it too",
+    )
+    hears_events = models.BooleanField(
+        default=True, help_text="is told of every change of a message's state"
+    )
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WebhookDelivery(models.Model):
+    """An event for an endpoint, and how telling it goes. Written only by `dmtrigger.webhooks`."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        DELIVERED = "delivered"
+        FAILED = "failed", "failed (given up)"
+
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries"
+    )
+    event_id = models.CharField(max_length=50, help_text="the same at every attempt: webhook-id")
+    payload = models.JSONField()
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    status_code = models.PositiveSmallIntegerField(null=True, blank=True)
+    last_error = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "webhook deliveries"
+        permissions = [("retry_webhookdelivery", "Can have events delivered again")]
+        constraints = [
+            models.UniqueConstraint(fields=["endpoint", "event_id"], name="event_once_an_endpoint"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"],
+                name="webhook_due",
+                condition=models.Q(state="pending"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} to {self.endpoint} ({self.state})"

@@ -1,0 +1,165 @@
+"""How fast an account sends: its slots in the hour, the platform's own word, and pauses.
+
+A slot is a `DeliveryAttempt`: taken when a message is claimed, held until an hour after the attempt
+ended, given back when it certainly reached nobody. The message reaches the platform between the
+claim and the end, so no hour, wherever it begins, sees more than the limit, with any number of
+workers. The only writer of an account's pauses and usage.
+"""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from dmtrigger import metrics
+from dmtrigger.models import Account, DeliveryAttempt, DirectMessage
+from dmtrigger.retry import ACCOUNT_PAUSES, Kind, Outcome, Usage
+from dmtrigger.senders.contract import Sender
+from dmtrigger.states import CLAIMABLE
+
+HOUR = timedelta(hours=1)
+IN_FLIGHT = timedelta(seconds=1)
+"""When all slots are of attempts under way: look again then, one of them may give its slot back."""
+SLOW_FROM, STOP_AT = 75.0, 95.0  # percent of the platform's limit
+USAGE_HOLDS = HOUR  # the platforms count by the hour
+
+
+def allowance(limit: int, usage_percent: float | None) -> int:
+    """Slots of an hour's `limit` while the platform says that so much of its own is used.
+
+    All of them up to SLOW_FROM, then less and less, none from STOP_AT on.
+    """
+    if usage_percent is None or usage_percent <= SLOW_FROM:
+        return limit
+    left = max(0.0, (STOP_AT - usage_percent) / (STOP_AT - SLOW_FROM))
+    return int(limit * left)
+
+
+def limit_of(account: Account, sender: Sender) -> int | None:
+    """Messages in any hour: the account's own limit or MESSAGES_PER_HOUR (0: none), and never
+    more than the platform's. None: no limit."""
+    own = account.hourly_limit or settings.MESSAGES_PER_HOUR
+    limits = [limit for limit in (own, sender.hourly_limit) if limit]
+    return min(limits, default=None)
+
+
+def account_of(source: str, name: str) -> Account:
+    """The account whose comments are answered; made when it is first heard of."""
+    return Account.objects.get_or_create(source=source, name=name)[0]
+
+
+def next_account(now: datetime, sendable: list[str], passed_over: list[int]) -> Account | None:
+    """The account that may send and has something due, locked; None if there is none.
+
+    Of several the one whose slot has been free for longest, so that none starves.
+    """
+    due = DirectMessage.objects.filter(
+        account=OuterRef("pk"),
+        state__in=CLAIMABLE,
+        next_attempt_at__lte=now,
+        sender__in=sendable,
+    )
+    return (
+        Account.objects.select_for_update()
+        .filter(Q(paused_until=None) | Q(paused_until__lte=now))
+        .filter(Q(next_slot_at=None) | Q(next_slot_at__lte=now))
+        .filter(Exists(due))
+        .exclude(pk__in=passed_over)
+        .order_by("next_slot_at", "pk")
+        .first()
+    )
+
+
+def has_slot(account: Account, sender: Sender, now: datetime) -> bool:
+    """Whether a message may leave now; if not, `next_slot_at` says from when on it is worth asking.
+
+    The account must be locked.
+    """
+    limit = limit_of(account, sender)
+    if limit is None:
+        return True
+    if account.usage_at is not None and account.usage_at > now - USAGE_HOLDS:
+        limit = allowance(limit, account.usage_percent)
+    taken = DeliveryAttempt.objects.filter(account=account, takes_slot=True).filter(
+        Q(finished_at=None) | Q(finished_at__gt=now - HOUR)
+    )
+    count = taken.count()
+    if count < limit:
+        return True
+    account.next_slot_at = _next_slot(account, taken, count - limit, now)
+    account.save(update_fields=["next_slot_at"])
+    return False
+
+
+def _next_slot(account: Account, taken, too_many: int, now: datetime) -> datetime:  # type: ignore[no-untyped-def]
+    """When so many slots, and one more, will be free; those under way may come back any moment."""
+    finished = taken.exclude(finished_at=None).order_by("finished_at")
+    ends = list(finished.values_list("finished_at", flat=True)[too_many : too_many + 1])
+    if taken.filter(finished_at=None).exists() or not ends:
+        soon = now + IN_FLIGHT
+        return soon if ends == [] or ends[0] + HOUR > soon else ends[0] + HOUR
+    freed: datetime = ends[0] + HOUR
+    if account.usage_at is not None and account.usage_percent is not None:
+        return min(freed, account.usage_at + USAGE_HOLDS)
+    return freed
+
+
+def heed(account_id: int, outcome: Outcome, now: datetime) -> None:
+    """Do as the platform says: note the usage, and pause the account when that is called for."""
+    usage, pause = outcome.usage, ACCOUNT_PAUSES.get(outcome.kind)
+    if usage is None and pause is None:
+        return
+    changes: dict[str, object] = {}
+    if usage is not None:
+        changes |= {"usage_percent": usage.percent, "usage_at": now}
+        if usage.regain is not None:
+            pause = usage.regain
+        elif usage.percent >= STOP_AT and pause is None:
+            pause = ACCOUNT_PAUSES[Kind.THROTTLED]
+    if pause is not None:
+        changes |= {"paused_until": now + pause, "pause_reason": outcome.detail or _says(usage)}
+        metrics.PAUSES.labels(outcome.kind).inc()
+    Account.objects.filter(pk=account_id).update(**changes)
+
+
+def slot_is_back(account_id: int) -> None:
+    """An attempt reached nobody: whoever waits for a slot may look again at once."""
+    Account.objects.filter(pk=account_id, next_slot_at__isnull=False).update(next_slot_at=None)
+
+
+def resume(account: Account) -> None:
+    """Let the account send again now: somebody has mended what was wrong."""
+    Account.objects.filter(pk=account.pk).update(
+        paused_until=None, pause_reason="", next_slot_at=None, usage_percent=None, usage_at=None
+    )
+
+
+def expected_at(message: DirectMessage, sender: Sender) -> datetime | None:
+    """About when a waiting message will leave, by its place in the order and the account's pace.
+
+    None where it does not leave by itself. An estimate: new messages that expire sooner go first.
+    """
+    if message.next_attempt_at is None:
+        return None
+    account, now = message.account, timezone.now()
+    begin = max(
+        filter(None, (now, message.next_attempt_at, account.paused_until, account.next_slot_at))
+    )
+    limit = limit_of(account, sender)
+    if limit is None:
+        return begin
+    before = DirectMessage.objects.filter(
+        Q(expires_at__lt=message.expires_at) | Q(expires_at=message.expires_at, pk__lt=message.pk),
+        account=account,
+        state__in=CLAIMABLE,
+        next_attempt_at__lte=begin,
+    ).count()
+    taken = DeliveryAttempt.objects.filter(account=account, takes_slot=True)
+    used = taken.filter(Q(finished_at=None) | Q(finished_at__gt=now - HOUR)).count()
+    hours = (used + before) // limit if begin <= now else before // limit
+    return begin + hours * HOUR
+
+
+def _says(usage: Usage | None) -> str:
+    return f"{usage.percent:.0f} % of the platform's limit is used" if usage else ""

@@ -1,0 +1,25 @@
+"""What was not sent, and why. The only writer of `Refusal`."""
+
+from collections.abc import Sequence
+
+from dmtrigger import metrics
+from dmtrigger.models import Refusal
+from dmtrigger.policy import Refused
+
+
+def record(comment_id: int, campaign_id: int | None, found: Sequence[Refused]) -> None:
+    """Keep and count them; a rule that refused the same before is neither kept nor counted again."""
+    for refused in found:
+        _, is_new = Refusal.objects.get_or_create(
+            comment_id=comment_id,
+            campaign_id=campaign_id,
+            rule=refused.rule,
+            defaults={"reason": refused.reason},
+        )
+        if is_new:
+            metrics.REFUSED.labels(refused.rule).inc()
+
+
+def forget(before_id: int) -> None:
+    """Drop those of comments below `before_id`, which are retired."""
+    Refusal.objects.filter(comment_id__lt=before_id).delete()
