@@ -36,7 +36,6 @@ class Encoder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_mem_pattern = False  # there are many shapes: no plan is kept for each
-        options.enable_cpu_mem_arena = False  # nor is the largest's memory
         # ONNX Runtime's own fusion of addition and normalisation is slower than the two apart.
         self._session = onnxruntime.InferenceSession(
             graph,
