@@ -9,7 +9,7 @@ workers. The only writer of an account's pauses and usage.
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from dmtrigger import metrics
@@ -79,7 +79,8 @@ def has_slot(account: Account, sender: Sender, now: datetime) -> bool:
     limit = limit_of(account, sender)
     if limit is None:
         return True
-    if account.usage_at is not None and account.usage_at > now - USAGE_HOLDS:
+    slows_until = account.usage_at + USAGE_HOLDS if account.usage_at else now
+    if slows_until > now:
         limit = allowance(limit, account.usage_percent)
     taken = DeliveryAttempt.objects.filter(account=account, takes_slot=True).filter(
         Q(finished_at=None) | Q(finished_at__gt=now - HOUR)
@@ -87,22 +88,22 @@ def has_slot(account: Account, sender: Sender, now: datetime) -> bool:
     count = taken.count()
     if count < limit:
         return True
-    account.next_slot_at = _next_slot(account, taken, count - limit, now)
+    free_at = _free_at(taken, count - limit, now)
+    account.next_slot_at = min(free_at, slows_until) if slows_until > now else free_at
     account.save(update_fields=["next_slot_at"])
     return False
 
 
-def _next_slot(account: Account, taken, too_many: int, now: datetime) -> datetime:  # type: ignore[no-untyped-def]
-    """When so many slots, and one more, will be free; those under way may come back any moment."""
-    finished = taken.exclude(finished_at=None).order_by("finished_at")
-    ends = list(finished.values_list("finished_at", flat=True)[too_many : too_many + 1])
-    if taken.filter(finished_at=None).exists() or not ends:
-        soon = now + IN_FLIGHT
-        return soon if ends == [] or ends[0] + HOUR > soon else ends[0] + HOUR
-    freed: datetime = ends[0] + HOUR
-    if account.usage_at is not None and account.usage_percent is not None:
-        return min(freed, account.usage_at + USAGE_HOLDS)
-    return freed
+def _free_at(taken: QuerySet[DeliveryAttempt], too_many: int, now: datetime) -> datetime:
+    """When so many of the slots, and one more, will be free: after `now`.
+
+    One of an attempt under way may be given back any moment.
+    """
+    ends = taken.exclude(finished_at=None).order_by("finished_at")
+    freed = [end + HOUR for end in ends.values_list("finished_at", flat=True)[too_many:][:1]]
+    if taken.filter(finished_at=None).exists() or not freed:
+        freed.append(now + IN_FLIGHT)
+    return min(freed)
 
 
 def heed(account_id: int, outcome: Outcome, now: datetime) -> None:

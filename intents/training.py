@@ -1,7 +1,7 @@
 """Trains the intent model: `manage.py train_intent_model`. Nothing of it runs in the service.
 
-1. MiniLM's layers with a linear head are fine-tuned end to end on labelled comments, some times in
-   different orders, and the weights averaged (a "model soup", Wortsman et al. 2022: better on
+1. MiniLM's layers with a linear head are fine-tuned end to end on labelled comments, alone and two
+   in one (`_joined`), some times in different orders, and the weights averaged (a "model soup", Wortsman et al. 2022: better on
    comments of other kinds than any one, at the price of one): the encoder, an int8 graph.
 2. A linear model of n-grams learns the encoder's opinion of those comments and of many variations
    of them (distillation): the first stage.
@@ -50,6 +50,22 @@ BATCH = 32
 SORTED_AT_ONCE = 32  # batches whose texts are sorted by length together, so that little is padded
 CALIBRATION_TEXTS = 400
 LEAST_OF_A_LABEL = 5
+JOINED_CHARACTERS = 160  # longer comments are joined with none
+NOT_JOINED = frozenset(
+    {
+        "curious",
+        "elsewhere",
+        "idiom_sarcasm",
+        "other_language",
+        "own_product",
+        "past_or_hypothetical",
+        "price_gripe",
+        "refuses",
+    }
+)
+"""Slices whose comments could contradict what they are joined with."""
+# The guide's question first, then its list; who sells joins nothing.
+PRECEDENCE = ("purchase_intent", "complaint", "product_question", "praise", "other")
 WITHOUT_MARKS = 0.25  # share of the comments that are learnt so
 
 _MARKS = re.compile(r"[!-/:-?\[-`{-~]")  # of ASCII, but for @
@@ -68,13 +84,16 @@ class Settings:
     runs: int = 2
     """How many fine-tunings are averaged."""
     epochs: int = 2
+    joined: float = 0.6
+    """How many comments that are two in one are learnt in an epoch, for each that can be joined."""
     learning_rate: float = 1e-4
     variations: int = 4
     """How many variations of each comment the first stage learns from, beside it."""
     label_smoothing: float = 0.05
     validation_share: float = 0.08
-    buyers_share: float = 0.08
-    """Share of buyers that the scores are calibrated for; of the training comments it is more."""
+    shares: tuple[float, ...] = (0.08, 0.09, 0.21, 0.25, 0.04, 0.33)
+    """How often the labels (in the order of LABELS) are met under posts, which the scores are
+    calibrated for; of the training comments more are buyers'."""
 
 
 class Network(nn.Module):
@@ -134,11 +153,7 @@ def train(
     taught = Taught(_ids(texts), _targets(seen, settings.label_smoothing))
     network = _average(
         [
-            _fine_tune(
-                taught._replace(ids=_ids([_as_typed(text, chance) for text in texts])),
-                settings,
-                progress,
-            )
+            _fine_tune(_lessons(seen, settings, chance), settings, progress)
             for _ in range(settings.runs)
         ]
     )
@@ -172,6 +187,43 @@ def _targets(examples: Sequence[Example], smoothing: float) -> Floats:
         row[LABELS.index(example.label)] += 1 - smoothing
         row[-1] = example.slices.get("slice") == FOREIGN_SLICE
     return targets
+
+
+def _lessons(examples: Sequence[Example], settings: Settings, chance: random.Random) -> Taught:
+    """What one fine-tuning learns, all epochs of it, each with other comments joined."""
+    learnt = [
+        example
+        for _ in range(settings.epochs)
+        for example in [*examples, *_joined(examples, settings.joined, chance)]
+    ]
+    texts = [_as_typed(normalise(example.text), chance) for example in learnt]
+    return Taught(_ids(texts), _targets(learnt, settings.label_smoothing))
+
+
+def _joined(
+    examples: Sequence[Example], share: float, chance: random.Random
+) -> Iterator[Example]:
+    """Two comments in one: people say what they want in passing, among other things.
+
+    Which label such a comment has the guide says (PRECEDENCE). From short comments alone the
+    model learns to overlook a wish in a long one.
+    """
+    usable = [
+        example
+        for example in examples
+        if example.label in PRECEDENCE
+        and example.slices.get("slice") not in NOT_JOINED
+        and len(example.text) < JOINED_CHARACTERS
+    ]
+    for example in usable:
+        if chance.random() < share:
+            other = chance.choice(usable)
+            between = chance.choice([". ", ", ", " ", " ", "! ", " and ", " ... "])
+            yield Example(
+                f"{example.text}{between}{other.text}",
+                min(example.label, other.label, key=PRECEDENCE.index),
+                {},
+            )
 
 
 def _as_typed(text: str, chance: random.Random) -> str:
@@ -221,24 +273,23 @@ def _fine_tune(taught: Taught, settings: Settings, progress: Progress) -> Networ
         ],
         lr=settings.learning_rate,
     )
-    steps = settings.epochs * -(-len(taught.ids) // BATCH)
+    steps = -(-len(taught.ids) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, steps, pct_start=0.1, anneal_strategy="linear"
     )
     targets = torch.from_numpy(taught.targets)
     bar = progress("encoder", steps)
     network.train()
-    for _ in range(settings.epochs):
-        for rows in _batches(taught.ids):
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = network(*_padded([taught.ids[row] for row in rows]))
-            loss = _loss(logits.float(), targets[rows])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            schedule.step()
-            bar.update()
+    for rows in _batches(taught.ids):
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(*_padded([taught.ids[row] for row in rows]))
+        loss = _loss(logits.float(), targets[rows])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        schedule.step()
+        bar.update()
     bar.close()
     return network.eval()
 
@@ -371,7 +422,7 @@ def _write(
         **vars(weights)
         | {
             "temperature": _temperature(logits[:, :-1], labels),
-            "shift": _shift(seen, settings.buyers_share),
+            "shift": _shift(seen, settings.shares),
             "examples": vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
         }
     )
@@ -422,12 +473,11 @@ def _temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
     return float(min(np.geomspace(0.5, 4, 50), key=surprise))
 
 
-def _shift(seen: Sequence[Example], buyers_share: float) -> Floats:
-    """Bayes' rule for another share of buyers than that of the training comments."""
-    share = np.mean([example.label == LABELS[BUYING] for example in seen])
-    shift = np.zeros(len(LABELS), np.float32)
-    shift[BUYING] = np.log(buyers_share / (1 - buyers_share)) - np.log(share / (1 - share))
-    return shift
+def _shift(seen: Sequence[Example], shares: Sequence[float]) -> Floats:
+    """Bayes' rule for other shares of the labels than those of the training comments."""
+    counts = Counter(example.label for example in seen)
+    learnt = np.array([counts[label] / len(seen) for label in LABELS])
+    return np.log(np.array(shares) / learnt).astype(np.float32)
 
 
 FLAGGED_FROM = 0.5
