@@ -6,8 +6,8 @@ row. That time is also what the holder is known by: when it is another one by no
 out and somebody else took over, and whoever comes late changes nothing any more.
 """
 
-from typing import Any
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction

@@ -97,9 +97,7 @@ class CommentViewSet(ReadOnlyModelViewSet[Comment]):
         if items is None:
             report = _process_from_source(post_id, account)
         else:
-            report = ingest(
-                items, source=settings.COMMENT_SOURCE, post_id=post_id, account=account
-            )
+            report = ingest(items, source=settings.COMMENT_SOURCE, post_id=post_id, account=account)
         body = _answer(report) | {"processing_time_ms": round((time.monotonic() - started) * 1000)}
         failed = body["status"] == "error"
         return Response(body, status.HTTP_400_BAD_REQUEST if failed else status.HTTP_200_OK)
@@ -129,9 +127,7 @@ def _process_from_source(post_id: str, account: str) -> IngestReport:
     total = IngestReport()
     deadline = time.monotonic() + settings.PROCESSING_TIMEOUT
     try:
-        for report in process_post(
-            post_id, settings.COMMENT_SOURCE, deadline, account=account
-        ):
+        for report in process_post(post_id, settings.COMMENT_SOURCE, deadline, account=account):
             total.add(report)
     except OutOfTime as error:
         raise SourceTooSlow(f"{error}; {total.stored} comments were stored") from error

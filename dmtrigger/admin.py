@@ -346,7 +346,9 @@ class DirectMessageAdmin(ReadOnlyAdmin):
     ) -> None:
         for message in FirstRows.of(queryset):
             try:
-                settled = outbox.settle(message.pk, delivered=delivered, by=request.user.get_username())
+                settled = outbox.settle(
+                    message.pk, delivered=delivered, by=request.user.get_username()
+                )
             except outbox.NotUnknown as problem:
                 messages.error(request, str(problem))
             else:

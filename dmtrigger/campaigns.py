@@ -10,7 +10,6 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from comments.models import Comment
 from dmtrigger import links, pacing, people, policy
 from dmtrigger.models import Account, Campaign, DirectMessage, Variant
 from dmtrigger.policy import Facts, Limits, Refused
@@ -106,7 +105,9 @@ def draft(intent: IntentResult, *, campaign: Campaign | None = None) -> Draft:
         )
     sender = sender_for(comment.source, Channel(campaign.channel))
     if sender is None:
-        raise CannotApprove(f"nothing can send a {campaign.channel} to comments of {comment.source}")
+        raise CannotApprove(
+            f"nothing can send a {campaign.channel} to comments of {comment.source}"
+        )
     variant = variant_for(campaign, comment.pk)
     if variant is None:
         raise CannotApprove(f"campaign {campaign} has no message: add a variant with a weight")

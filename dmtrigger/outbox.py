@@ -349,9 +349,7 @@ def _expire(message: DirectMessage) -> None:
     reason = "the platform's window closed while it waited"
     if message.last_error:
         reason = f"{reason}; last: {message.last_error}"
-    _move(
-        message, State.EXPIRED, {"next_attempt_at": None, "last_error": reason}, detail=reason
-    )
+    _move(message, State.EXPIRED, {"next_attempt_at": None, "last_error": reason}, detail=reason)
 
 
 def _move(

@@ -15,7 +15,18 @@ from dmtrigger.policy import WEEK
 from dmtrigger.states import WAITING, State
 
 STOP_WORDS = frozenset(
-    {"stop", "unsubscribe", "cancel", "optout", "opt out", "stopp", "arret", "arrêt", "alto", "baja"}
+    {
+        "stop",
+        "unsubscribe",
+        "cancel",
+        "optout",
+        "opt out",
+        "stopp",
+        "arret",
+        "arrêt",
+        "alto",
+        "baja",
+    }
 )
 LONGEST_STOP = 30  # characters; in a longer answer the word may mean anything
 

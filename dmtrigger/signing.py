@@ -1,5 +1,4 @@
-"""Secrets of signed requests, in the form of Standard Webhooks (https://www.standardwebhooks.com).
-"""
+"""Secrets of signed requests, in the form of Standard Webhooks (https://www.standardwebhooks.com)."""
 
 import base64
 import secrets

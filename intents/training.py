@@ -200,9 +200,7 @@ def _lessons(examples: Sequence[Example], settings: Settings, chance: random.Ran
     return Taught(_ids(texts), _targets(learnt, settings.label_smoothing))
 
 
-def _joined(
-    examples: Sequence[Example], share: float, chance: random.Random
-) -> Iterator[Example]:
+def _joined(examples: Sequence[Example], share: float, chance: random.Random) -> Iterator[Example]:
     """Two comments in one: people say what they want in passing, among other things.
 
     Which label such a comment has the guide says (PRECEDENCE). From short comments alone the

@@ -10,7 +10,9 @@ class Click(models.Model):
     """Somebody, or something, followed a message's link. Written only by `dmtrigger.clicks`."""
 
     message = models.ForeignKey(DirectMessage, on_delete=models.CASCADE, related_name="clicks")
-    token = models.UUIDField(unique=True, help_text="given at the click: stored once, if told twice")
+    token = models.UUIDField(
+        unique=True, help_text="given at the click: stored once, if told twice"
+    )
     at = models.DateTimeField()
     is_bot = models.BooleanField(help_text="a link preview or another program, no person")
     user_agent = models.CharField(max_length=300, blank=True)

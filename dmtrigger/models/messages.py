@@ -163,5 +163,3 @@ class Refusal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule}: {self.reason}"
-
-

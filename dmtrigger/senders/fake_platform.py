@@ -3,11 +3,11 @@
 The codes are those of Meta's Graph API; docs/platforms.md has the table.
 """
 
+from datetime import timedelta
+
 from django.conf import settings
 
 from comments.http import Answer, FetchError, NeverSentError, request_json
-from datetime import timedelta
-
 from dmtrigger.retry import Kind, Outcome
 from dmtrigger.senders.contract import Channel, Delivery, Sender
 

@@ -83,7 +83,13 @@ def test_a_review_shows_the_comment_its_score_and_the_message(console, campaign)
         intent__score=87, intent__comment__text="price?", intent__comment__author="grace"
     )
     html = console.get(page_of(review)).content.decode()
-    for shown in ("price?", "grace", "87", f"Hi grace: {short_link(review.intent.comment_id)}", "Launch"):
+    for shown in (
+        "price?",
+        "grace",
+        "87",
+        f"Hi grace: {short_link(review.intent.comment_id)}",
+        "Launch",
+    ):
         assert shown in html
 
 

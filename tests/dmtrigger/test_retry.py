@@ -102,5 +102,7 @@ def test_only_what_certainly_reached_nobody_gives_its_slot_back():
 @pytest.mark.parametrize("idempotent", [False, True])
 def test_every_step_is_a_move_that_there_is(kind, was_unknown, idempotent):
     for left in (10 * SECOND, DAY):
-        step = after(Outcome(kind), 1, was_unknown=was_unknown, idempotent=idempotent, time_left=left)
+        step = after(
+            Outcome(kind), 1, was_unknown=was_unknown, idempotent=idempotent, time_left=left
+        )
         assert step.state in MOVES[State.SENDING]

@@ -63,9 +63,10 @@ def test_nothing_leaves_in_the_quiet_hours_nor_later_than_their_end(moment, begi
     clock = leaves.astimezone(ZoneInfo(zone)).time()
     inside = begin <= clock < end if begin < end else clock >= begin or clock < end
     # An end that the spring's change skips is the hour after it.
-    assert not inside or leaves.astimezone(ZoneInfo(zone)).dst() != moment.astimezone(
-        ZoneInfo(zone)
-    ).dst()
+    assert (
+        not inside
+        or leaves.astimezone(ZoneInfo(zone)).dst() != moment.astimezone(ZoneInfo(zone)).dst()
+    )
 
 
 def test_a_time_zone_must_be_one():

@@ -45,7 +45,9 @@ def test_an_approval_puts_the_rendered_message_into_the_outbox(operator):
 
 def test_an_approval_wakes_the_delivery(monkeypatch, django_capture_on_commit_callbacks):
     woken = []
-    monkeypatch.setattr(triggers, "wake", lambda task, seconds: woken.append((task.name, seconds > 9)))
+    monkeypatch.setattr(
+        triggers, "wake", lambda task, seconds: woken.append((task.name, seconds > 9))
+    )
     CampaignFactory()
     with django_capture_on_commit_callbacks(execute=True):
         approve(ReviewFactory())
@@ -131,7 +133,9 @@ def test_of_two_campaigns_for_a_post_the_older_answers():
 
 def test_a_comment_is_answered_on_its_own_platform_or_not_at_all():
     CampaignFactory()
-    with pytest.raises(CannotApprove, match="nothing can send a direct_message to comments of instagram"):
+    with pytest.raises(
+        CannotApprove, match="nothing can send a direct_message to comments of instagram"
+    ):
         draft(IntentResultFactory(comment__source="instagram"))
     review = ReviewFactory(intent__comment__source="fake_platform")
     approve(review)
