@@ -90,9 +90,11 @@ WEEK = timedelta(days=7)
 
 def refusals(facts: Facts, limits: Limits, now: datetime) -> list[Refused]:
     """Every rule that forbids the message now; none: it may be sent."""
-    return [*_of_the_person(facts, limits, now), *_of_the_comment(facts, limits, now)] + (
-        _of_the_message(facts, limits)
-    )
+    return [
+        *_of_the_person(facts, limits, now),
+        *_of_the_comment(facts, limits, now),
+        *_of_the_message(facts, limits),
+    ]
 
 
 def binding(found: list[Refused], *, by_person: bool) -> list[Refused]:

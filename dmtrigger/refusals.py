@@ -8,7 +8,7 @@ from dmtrigger.policy import Refused
 
 
 def record(comment_id: int, campaign_id: int | None, found: Sequence[Refused]) -> None:
-    """Keep and count them; a rule that refused the same before is neither kept nor counted again."""
+    """Keep and count them, once for each rule however often it refuses the same."""
     for refused in found:
         _, is_new = Refusal.objects.get_or_create(
             comment_id=comment_id,

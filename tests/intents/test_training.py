@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from intents import training
 from intents.classifier import BUYING, DATA_DIR, LABELS, MODEL_DIR, Classifier, read_card
-from intents.labelled import DataError, read, read_sample, same
+from intents.labelled import DataError, Example, read, read_sample, same
 from tests.intents import tiny_model
 
 
@@ -101,6 +101,63 @@ def test_chosen_thresholds_keep_their_promises(seed: int):
     if answered.any():
         same_label = cheap.argmax(axis=1) == strong.argmax(axis=1)
         assert same_label[answered].mean() >= training.AGREEMENT
+
+
+# Two in one -------------------------------------------------------------------------------------
+
+
+def joined(*examples: Example) -> set[tuple[str, str]]:
+    """What is learnt of these comments two in one, without what stands between them."""
+    chance = random.Random(0)  # noqa: S311
+    return {
+        (example.label, "order" if "order" in example.text else "")
+        for _ in range(50)
+        for example in training._joined(examples, 1.0, chance)
+    }
+
+
+BUYS = Example("i'll order it", "purchase_intent", {})
+LIKES = Example("so pretty", "praise", {})
+GREETS = Example("good morning all", "other", {})
+
+
+def test_whoever_wants_to_buy_among_other_things_wants_to_buy():
+    assert joined(BUYS, LIKES, GREETS) == {
+        ("purchase_intent", "order"),
+        ("praise", ""),
+        ("other", ""),
+    }
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        Example("dm us to order", "spam", {}),
+        Example("would never order it", "complaint", {"slice": "refuses"}),
+        Example("order " * 40, "purchase_intent", {}),
+    ],
+)
+def test_what_could_contradict_and_what_is_long_is_joined_with_nothing(example):
+    assert joined(example, LIKES) == {("praise", "")}
+
+
+def test_no_comment_is_joined_where_none_should_be():
+    chance = random.Random(0)  # noqa: S311
+    assert not list(training._joined([BUYS, LIKES], 0.0, chance))
+
+
+def test_scores_are_calibrated_for_how_often_the_labels_are_met():
+    seen = [Example("x", label, {}) for label in LABELS for _ in range(10)]
+    shares = (0.1, 0.1, 0.2, 0.2, 0.1, 0.3)
+    even = np.zeros((1, len(LABELS)), np.float32)
+    shifted = training.softmax(even + training._shift(seen, shares))
+    assert shifted[0] == pytest.approx(shares)
+
+
+def test_the_settings_have_a_share_for_each_label():
+    shares = training.Settings().shares
+    assert len(shares) == len(LABELS)
+    assert sum(shares) == pytest.approx(1)
 
 
 # Texts ------------------------------------------------------------------------------------------
