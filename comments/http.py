@@ -20,7 +20,13 @@ from django.conf import settings
 
 TIMEOUT_SECONDS = 10.0  # for a connection, and for each read
 MAX_ANSWER_BYTES = 10 * 1024 * 1024
-NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+)
 
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
@@ -34,10 +40,13 @@ class NeverSentError(FetchError):
 
 
 class Answer(NamedTuple):
-    """An answer of whatever status, its body decoded."""
+    """An answer of whatever status."""
 
     status: int
     body: Any
+    """Decoded, or bytes where somebody asked for them."""
+    headers: Mapping[str, str]
+    """Found by their names in any case."""
 
     @property
     def is_success(self) -> bool:
@@ -68,25 +77,31 @@ def get_json(url: str, params: Mapping[str, str]) -> Any:
 
 
 def request_json(method: str, url: str, *, seconds: float, **content: Any) -> Answer:
+    """The answer to a request, decoded; otherwise like `request`."""
+    answer = request(method, url, seconds=seconds, **content)
+    try:
+        return answer._replace(body=json.loads(answer.body))
+    except (ValueError, RecursionError) as error:
+        raise FetchError(f"HTTP {answer.status}, the answer is no JSON: {error!r}") from error
+
+
+def request(method: str, url: str, *, seconds: float, **content: Any) -> Answer:
     """The answer to a request; `content` is what httpx takes: `params`, `json`, `headers`.
 
     The whole call takes `seconds` at most; an answer of more than `MAX_ANSWER_BYTES` is refused
-    as soon as it is. Raises NeverSentError, and FetchError where the request may have arrived.
+    as soon as it is. No redirect is followed. Raises NeverSentError, and FetchError where the
+    request may have arrived.
     """
     loop, client = _event_loop()
     call = _request(client, method, url, seconds, content)
     try:
-        status, body = asyncio.run_coroutine_threadsafe(call, loop).result()
+        return asyncio.run_coroutine_threadsafe(call, loop).result()
     except TimeoutError as error:
         raise FetchError(f"no complete answer within {max(seconds, 0):.1f} s") from error
     except NEVER_SENT as error:
         raise NeverSentError(repr(error)) from error
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+    except (httpx.HTTPError, UnicodeError) as error:
         raise FetchError(repr(error)) from error
-    try:
-        return Answer(status, json.loads(body))
-    except (ValueError, RecursionError) as error:
-        raise FetchError(f"HTTP {status}, the answer is no JSON: {error!r}") from error
 
 
 @cache
@@ -104,11 +119,11 @@ def _event_loop() -> tuple[asyncio.AbstractEventLoop, httpx.AsyncClient]:
 
 async def _request(
     client: httpx.AsyncClient, method: str, url: str, seconds: float, content: Mapping[str, Any]
-) -> tuple[int, bytes]:
+) -> Answer:
     body = bytearray()
     async with asyncio.timeout(seconds), client.stream(method, url, **content) as response:
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > MAX_ANSWER_BYTES:
                 raise FetchError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
-    return response.status_code, bytes(body)
+    return Answer(response.status_code, bytes(body), response.headers)

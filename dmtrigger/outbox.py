@@ -232,10 +232,11 @@ def _record(
     if not attempt.takes_slot:
         pacing.slot_is_back(message.account_id)
     late = message.attempts != attempt.number or message.state != State.SENDING
+    # What it says of the account holds also where an echo has settled the message meanwhile.
+    if message.attempts == attempt.number:
+        pacing.heed(message.account_id, outcome, now)
     if message.state == State.SENT or (late and outcome.kind is not Kind.SENT):
         return message
-    if not late:
-        pacing.heed(message.account_id, outcome, now)
     step = next_step(
         outcome,
         attempts=attempt.number,
@@ -281,18 +282,20 @@ def settle(message_id: int, *, delivered: bool, by: str) -> DirectMessage:
 def confirm(comment_id: int, platform_message_id: str) -> bool:
     """The platform says by itself (an echo) that the comment's message went out.
 
-    Settles an unknown outcome; whether it did. What is sent already stays as it is.
+    Settles an outcome that is unknown, or will be: the echo may come before the answer does.
+    Returns whether it did. What is sent already stays as it is.
     """
     with transaction.atomic():
-        unknown = DirectMessage.objects.select_for_update().filter(
-            comment_id=comment_id, state=State.UNKNOWN
+        unsettled = DirectMessage.objects.select_for_update().filter(
+            comment_id=comment_id, state__in=(State.UNKNOWN, State.SENDING)
         )
-        message = unknown.first()
+        message = unsettled.first()
         if message is None:
             return False
         changes = {
             "sent_at": timezone.now(),
             "next_attempt_at": None,
+            "last_error": "",
             "platform_message_id": storable(platform_message_id)[:200],
         }
         _move(message, State.SENT, changes, detail="the platform's echo says so")

@@ -155,7 +155,9 @@ def wrote(source: str, name: str, text: str, at: datetime) -> bool:
         person.save()
     if not says_stop(text):
         return False
-    opt_out(source, name, Person.By.REPLY)
+    # Platforms tell a message more than once: who is out for good stays so, and that is all.
+    if not is_opted_out(person, timezone.now()) or person.opted_out_until is not None:
+        opt_out(source, name, Person.By.REPLY)
     return True
 
 

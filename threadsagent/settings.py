@@ -214,6 +214,9 @@ CELERY_BEAT_SCHEDULE = {
 COMMENT_SOURCE = env.str("COMMENT_SOURCE", default="fake_platform")
 FAKE_PLATFORM_URL = env.str("FAKE_PLATFORM_URL", default="http://127.0.0.1:8900")
 FAKE_PLATFORM_TOKEN = env.str("FAKE_PLATFORM_TOKEN", default="demo")
+# Who calls the webhook; without them everybody is refused.
+FAKE_PLATFORM_APP_SECRET = env.str("FAKE_PLATFORM_APP_SECRET", default="")
+FAKE_PLATFORM_VERIFY_TOKEN = env.str("FAKE_PLATFORM_VERIFY_TOKEN", default="")
 COMMENT_BATCH_SIZE = whole_number("COMMENT_BATCH_SIZE", default=512)  # analysed in one go
 DEDUP_CACHE_TTL = whole_number("DEDUP_CACHE_TTL", default=3600)  # seconds
 PROCESSING_TIMEOUT = whole_number("PROCESSING_TIMEOUT", default=30)  # seconds

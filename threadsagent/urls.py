@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from comments.views import CommentViewSet, MonitorViewSet
+from dmtrigger import incoming_views
 from dmtrigger.views import CampaignViewSet, DirectMessageViewSet
 from intents.views import IntentResultViewSet, ReviewViewSet
 from threadsagent import health, metrics
@@ -27,6 +28,7 @@ urlpatterns = [
     path("", include(router.urls)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", login_required(SpectacularSwaggerView.as_view(url_name="schema"))),
+    path("webhooks/fake_platform", incoming_views.fake_platform),
     path("health", health.health, name="health"),
     path("health/live", health.live, name="live"),
     path("metrics", metrics.metrics, name="metrics"),

@@ -1,13 +1,14 @@
-"""How a message leaves: the senders there are. `contract` says what one is; add yours to `senders`."""
+"""How a message leaves: the senders there are. `contract` says what one is; add yours to `senders`.
+"""
 
 from dmtrigger.senders.contract import Channel, Sender
 
 
 def senders() -> dict[str, Sender]:
     """The senders by name."""
-    from dmtrigger.senders import fake_platform
+    from dmtrigger.senders import fake_platform, webhook
 
-    return {sender.name: sender for sender in (fake_platform.SENDER,)}
+    return {sender.name: sender for sender in (fake_platform.SENDER, webhook.SENDER)}
 
 
 def sender_for(source: str, channel: Channel) -> Sender | None:

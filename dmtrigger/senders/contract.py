@@ -32,7 +32,7 @@ class Delivery(NamedTuple):
     """What is to be sent, and to what."""
 
     key: str
-    """The same at every attempt for the same message; for platforms that take an idempotency key."""
+    """The same at every attempt for a message; for platforms that take an idempotency key."""
     comment_id: str
     """The comment's id on the platform."""
     post_id: str
@@ -53,7 +53,7 @@ class Sender(NamedTuple):
     channels: frozenset[Channel]
     send: Callable[[Delivery], Outcome]
     idempotent: bool
-    """Whether the same delivery twice is one message, so that an unknown outcome may be repeated."""
+    """Whether a delivery made twice is one message: then an unknown outcome may be repeated."""
     max_bytes: int
     """Of the text, in UTF-8."""
     window: timedelta

@@ -237,6 +237,8 @@ def test_a_message_is_delivered_into_the_ledger(api):
         {
             "message_id": answer.json()["message_id"],
             "comment_id": first["id"],
+            "channel": "direct_message",
+            "account": "",
             "post_id": "bag",
             "author": "mira",
             "comment_text": "Price?",

@@ -29,7 +29,7 @@ a { color: var(--accent); }
 """
 
 
-_MESSAGE_HEADS = ("Received (UTC)", "Post", "To", "Comment", "Message")
+_MESSAGE_HEADS = ("Received (UTC)", "Post", "To", "Comment", "Message", "Sent as")
 
 
 def render_page(posts: list[PostCount], messages: list[Message]) -> str:
@@ -48,7 +48,7 @@ def render_page(posts: list[PostCount], messages: list[Message]) -> str:
 <p>Stands in for the social platform. Nothing here reaches a real person.</p>
 <h2>Posts</h2>
 {_table(("Post", "Comments"), [_post_cells(post) for post in posts], "No comments yet.")}
-<h2>Private messages, newest {SHOWN_MESSAGES}</h2>
+<h2>Messages, newest {SHOWN_MESSAGES}</h2>
 {_table(_MESSAGE_HEADS, [_message_cells(message) for message in messages], "No messages yet.")}
 </body>
 </html>
@@ -79,5 +79,6 @@ def _message_cells(message: Message) -> str:
     # dir="auto": each text keeps its own direction, whatever the script.
     texts = (message["post_id"], message["author"], message["comment_text"], message["text"])
     cells = "".join(f'<td dir="auto">{escape(text)}</td>' for text in texts)
+    cells += f"<td>{message['channel'].replace('_', ' ')}</td>"
     at = message["received_at"]
     return f'<td><time datetime="{at}">{at[:10]} {at[11:19]}</time></td>{cells}'

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
+import json
+import math
 import re
+import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
+from threadsagent.fake_platform.chaos import Chaos
 from threadsagent.fake_platform.faults import Fault
 from threadsagent.fake_platform.page import SHOWN_MESSAGES, render_page
 from threadsagent.fake_platform.store import (
+    HOUR,
     Comment,
     CommentExistsError,
+    Message,
+    OverLimitError,
     ReplyUsedError,
     UnknownCommentError,
     WindowClosedError,
 )
+from threadsagent.fake_platform.webhooks import ACCOUNT, answer, echo, user_id
 from threadsagent.fake_platform.wire import (
     REPLY_IMPOSSIBLE,
+    THROTTLED,
     TOKEN_MISSING,
     UNKNOWN_PATH,
     WINDOW_CLOSED,
@@ -31,6 +40,7 @@ from threadsagent.fake_platform.wire import (
     PlatformError,
     Request,
     Response,
+    allow_only,
     invalid,
     read_flag,
     read_integer,
@@ -46,6 +56,8 @@ MESSAGE_BYTES = 1000  # of UTF-8, not characters
 MOST_FOLLOWERS = 2**31 - 1
 PAGE_DEFAULT = 50
 PAGE_MOST = 100
+
+Route = Callable[["FakePlatform", Request], Response]
 
 
 def _health(_platform: FakePlatform, _request: Request) -> Response:
@@ -135,12 +147,32 @@ def _cursor_place(cursor: str) -> int:
 
 
 def _send_message(platform: FakePlatform, request: Request) -> Response:
+    return _send(platform, request, _direct_message)
+
+
+def _send_reply(platform: FakePlatform, request: Request) -> Response:
+    return _send(platform, request, _public_reply)
+
+
+def _send(platform: FakePlatform, request: Request, deliver: Route) -> Response:
+    """The answer to a message, whatever the channel, with how much of the limit is used."""
+    try:
+        response = _or_fault(platform, request, deliver)
+    except PlatformError as failure:
+        response = Response(failure.error.body(), failure.error.status)
+    account = _account(request)
+    return replace(response, headers=usage_headers(platform, account))
+
+
+def _or_fault(platform: FakePlatform, request: Request, deliver: Route) -> Response:
     fault = platform.faults.take()
+    if fault is None and platform.chaos is not None:
+        fault = platform.chaos.draw()
     if fault is None:
-        return _deliver(platform, request)
+        return deliver(platform, request)
     if fault.after_delivery:
         with contextlib.suppress(PlatformError):  # the fault hides a refusal like any answer
-            _deliver(platform, request)
+            deliver(platform, request)
     if fault.error is not None:
         raise PlatformError(fault.error)
     if fault.hang_seconds is not None:
@@ -148,23 +180,95 @@ def _send_message(platform: FakePlatform, request: Request) -> Response:
     raise ConnectionDroppedError
 
 
-def _deliver(platform: FakePlatform, request: Request) -> Response:
+def _direct_message(platform: FakePlatform, request: Request) -> Response:
+    _check_token(request)
+    body = request.json()
+    comment_id = read_non_empty(read_object(body.get("recipient"), "recipient"), "comment_id")
+    text = _text(read_object(body.get("message"), "message"), "text")
+    message = _deliver(platform, request, comment_id, text, "direct_message")
+    author, message_id = message["author"], message["message_id"]
+    if platform.webhooks is not None:
+        platform.webhooks.put(echo(message["account"], author, message_id, text))
+    return Response({"recipient_id": user_id(author), "message_id": message_id})
+
+
+def _public_reply(platform: FakePlatform, request: Request) -> Response:
+    _check_token(request)
+    text = _text(request.json(), "message")
+    message = _deliver(platform, request, request.arguments[0], text, "public_reply")
+    return Response({"id": message["message_id"]})
+
+
+def _check_token(request: Request) -> None:
     scheme, _, token = request.authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise PlatformError(TOKEN_MISSING)
-    body = request.json()
-    comment_id = read_non_empty(read_object(body.get("recipient"), "recipient"), "comment_id")
-    text = read_non_empty(read_object(body.get("message"), "message"), "text")
+
+
+def _text(body: JsonObject, name: str) -> str:
+    text = read_non_empty(body, name)
     if len(text.encode()) > MESSAGE_BYTES:
-        raise invalid(f"(text) must be at most {MESSAGE_BYTES} bytes of UTF-8.")
+        raise invalid(f"({name}) must be at most {MESSAGE_BYTES} bytes of UTF-8.")
+    return text
+
+
+def _account(request: Request) -> str:
+    return request.query.get("account", "")
+
+
+def _deliver(
+    platform: FakePlatform, request: Request, comment_id: str, text: str, channel: str
+) -> Message:
     try:
-        message = platform.store.deliver(comment_id, text)
+        return platform.store.deliver(
+            comment_id,
+            text,
+            channel=channel,
+            account=_account(request),
+            hourly_limit=platform.hourly_limit,
+        )
+    except OverLimitError as error:
+        raise PlatformError(THROTTLED) from error
     except (UnknownCommentError, ReplyUsedError) as error:
         raise PlatformError(REPLY_IMPOSSIBLE) from error
     except WindowClosedError as error:
         raise PlatformError(WINDOW_CLOSED) from error
-    recipient = hashlib.sha256(message["author"].encode()).hexdigest()[:16]
-    return Response({"recipient_id": f"fake_user_{recipient}", "message_id": message["message_id"]})
+
+
+def usage_headers(platform: FakePlatform, account: str) -> dict[str, str]:
+    """How much of its hour the account has used, in Meta's two headers; none without a limit."""
+    limit = platform.hourly_limit
+    if not limit:
+        return {}
+    usage = platform.store.usage(account)
+    counters = {"call_count": 100 * usage.sent // limit, "total_cputime": 0, "total_time": 0}
+    minutes = 0
+    if usage.sent >= limit and usage.oldest is not None:
+        left = usage.oldest + HOUR - datetime.now(UTC)
+        minutes = max(1, math.ceil(left / timedelta(minutes=1)))
+    business = {"type": "messenger", **counters, "estimated_time_to_regain_access": minutes}
+    return {
+        "X-App-Usage": json.dumps(counters),
+        "X-Business-Use-Case-Usage": json.dumps({account or ACCOUNT: [business]}),
+    }
+
+
+def _write_to_us(platform: FakePlatform, request: Request) -> Response:
+    body = request.json()
+    allow_only(body, "comment_id", "author", "text")
+    text = read_non_empty(body, "text")
+    if platform.webhooks is None:
+        raise invalid("There is no webhook that could be told.")
+    if "comment_id" in body:
+        try:
+            author = platform.store.author_of(read_non_empty(body, "comment_id"))
+        except UnknownCommentError as error:
+            raise invalid("There is no comment with this (comment_id).") from error
+    else:
+        author = read_non_empty(body, "author")
+    message_id = f"fake_answer_{secrets.token_hex(8)}"
+    platform.webhooks.put(answer(author, message_id, text))
+    return Response({"message_id": message_id}, status=201)
 
 
 def _list_messages(platform: FakePlatform, request: Request) -> Response:
@@ -186,7 +290,19 @@ def _clear_faults(platform: FakePlatform, request: Request) -> Response:
     return _list_faults(platform, request)
 
 
-Route = Callable[["FakePlatform", Request], Response]
+def _set_chaos(platform: FakePlatform, request: Request) -> Response:
+    platform.chaos = Chaos.parse(request.json())
+    return _show_chaos(platform, request)
+
+
+def _show_chaos(platform: FakePlatform, _request: Request) -> Response:
+    return Response(platform.chaos.as_json() if platform.chaos else {"faults": []})
+
+
+def _end_chaos(platform: FakePlatform, request: Request) -> Response:
+    platform.chaos = None
+    return _show_chaos(platform, request)
+
 
 # The paths are matched as they came, still percent-encoded, so that %2F separates nothing.
 ROUTES: tuple[tuple[str, re.Pattern[str], Route], ...] = (
@@ -197,9 +313,14 @@ ROUTES: tuple[tuple[str, re.Pattern[str], Route], ...] = (
     ("POST", re.compile("/posts/([^/]+)/comments"), _add_comment),
     ("GET", re.compile("/messages"), _list_messages),
     ("POST", re.compile("/messages"), _send_message),
+    ("POST", re.compile("/comments/([^/]+)/replies"), _send_reply),
+    ("POST", re.compile("/inbox"), _write_to_us),
     ("GET", re.compile("/faults"), _list_faults),
     ("POST", re.compile("/faults"), _add_fault),
     ("DELETE", re.compile("/faults"), _clear_faults),
+    ("GET", re.compile("/chaos"), _show_chaos),
+    ("PUT", re.compile("/chaos"), _set_chaos),
+    ("DELETE", re.compile("/chaos"), _end_chaos),
 )
 
 

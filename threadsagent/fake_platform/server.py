@@ -14,9 +14,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from threadsagent.fake_platform.chaos import Chaos
 from threadsagent.fake_platform.faults import FaultQueue
 from threadsagent.fake_platform.routes import find_route
 from threadsagent.fake_platform.store import Store
+from threadsagent.fake_platform.webhooks import Webhooks, WebhookTarget, pushing
 from threadsagent.fake_platform.wire import (
     ConnectionDroppedError,
     PlatformError,
@@ -28,6 +30,7 @@ from threadsagent.fake_platform.wire import (
 logger = logging.getLogger(__name__)
 
 BODY_BYTES = 1024 * 1024
+HOURLY_LIMIT = 750  # messages of an account, as Instagram's private replies have it
 
 
 class FakePlatform(ThreadingHTTPServer):
@@ -37,10 +40,22 @@ class FakePlatform(ThreadingHTTPServer):
     daemon_threads = False
     request_queue_size = 128
 
-    def __init__(self, store: Store, host: str, port: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        host: str,
+        port: int,
+        *,
+        hourly_limit: int = HOURLY_LIMIT,
+        chaos: Chaos | None = None,
+        webhooks: Webhooks | None = None,
+    ) -> None:
         """Binds the address; port 0 takes a free one. Raises OSError when it is taken."""
         self.store = store
         self.faults = FaultQueue()
+        self.hourly_limit = hourly_limit
+        self.chaos = chaos
+        self.webhooks = webhooks
         self.stopping = threading.Event()
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
@@ -86,21 +101,39 @@ class FakePlatform(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def running(store: Store, host: str = "127.0.0.1", port: int = 0) -> Iterator[FakePlatform]:
+def running(
+    store: Store,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    hourly_limit: int = HOURLY_LIMIT,
+    chaos: Chaos | None = None,
+    webhook: WebhookTarget | None = None,
+) -> Iterator[FakePlatform]:
     """Serves the store from a thread until the block ends; port 0 takes a free one.
 
-    Raises OSError when the address cannot be had. The store stays open.
+    ``hourly_limit`` is an account's messages in any hour (0: no limit), ``chaos`` what happens to
+    them by chance, ``webhook`` who is told of private messages. Raises OSError when the address
+    cannot be had. The store stays open.
     """
-    server = FakePlatform(store, host, port)
-    serving = threading.Thread(
-        target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="fake-platform"
-    )
-    serving.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-        serving.join()
+    with contextlib.ExitStack() as stack:
+        server = FakePlatform(
+            store,
+            host,
+            port,
+            hourly_limit=hourly_limit,
+            chaos=chaos,
+            webhooks=stack.enter_context(pushing(webhook)) if webhook else None,
+        )
+        serving = threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="fake-platform"
+        )
+        serving.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+            serving.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The fake platform's state, in SQLite: comments, and the ledger of messages to their authors."""
+"""The fake platform's state, in SQLite: comments, and the ledger of answers to their authors."""
 
 from __future__ import annotations
 
@@ -11,40 +11,55 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 REPLY_WINDOW = timedelta(days=7)
+HOUR = timedelta(hours=1)
 
 # A comment's sequence number is also its place in the paging: comments come in order of arrival,
 # whatever their timestamp says, so that a cursor never passes one by that arrives later.
 # AUTOINCREMENT keeps a number from being given out twice, even after a deletion.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS comments (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    post_id TEXT NOT NULL,
-    text TEXT NOT NULL,
-    author TEXT NOT NULL,
-    timestamp TEXT NOT NULL,
-    author_followers INTEGER,
-    author_verified INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX IF NOT EXISTS comments_by_post ON comments (post_id, seq);
-CREATE TABLE IF NOT EXISTS messages (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    comment_id TEXT NOT NULL UNIQUE REFERENCES comments (id),
-    text TEXT NOT NULL,
-    received_at TEXT NOT NULL
-);
-"""
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS comments (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        post_id TEXT NOT NULL,
+        text TEXT NOT NULL,
+        author TEXT NOT NULL,
+        timestamp TEXT NOT NULL,
+        author_followers INTEGER,
+        author_verified INTEGER NOT NULL DEFAULT 0
+    )""",
+    """CREATE TABLE IF NOT EXISTS messages (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        comment_id TEXT NOT NULL REFERENCES comments (id),
+        channel TEXT NOT NULL DEFAULT 'direct_message',
+        account TEXT NOT NULL DEFAULT '',
+        text TEXT NOT NULL,
+        received_at TEXT NOT NULL,
+        UNIQUE (comment_id, channel)
+    )""",
+)
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS comments_by_post ON comments (post_id, seq)",
+    "CREATE INDEX IF NOT EXISTS messages_by_hour ON messages (account, received_at)",
+)
 
 # What a file of an earlier version lacks.
 _AUTHOR_FACTS = (
     "ALTER TABLE comments ADD COLUMN author_followers INTEGER",
     "ALTER TABLE comments ADD COLUMN author_verified INTEGER NOT NULL DEFAULT 0",
 )
+_CHANNELS = (
+    "ALTER TABLE messages RENAME TO messages_before",
+    _TABLES[1],
+    "INSERT INTO messages (seq, comment_id, text, received_at)"
+    " SELECT seq, comment_id, text, received_at FROM messages_before",
+    "DROP TABLE messages_before",
+)
 
 # Every query on the ledger starts with this; the columns are the keys of Message.
 _LEDGER = """
-SELECT 'fake_message_' || messages.seq AS message_id, messages.comment_id, comments.post_id,
-       comments.author, comments.text AS comment_text, messages.text, messages.received_at
+SELECT 'fake_message_' || messages.seq AS message_id, messages.comment_id, messages.channel,
+       messages.account, comments.post_id, comments.author, comments.text AS comment_text,
+       messages.text, messages.received_at
 FROM messages JOIN comments ON comments.id = messages.comment_id
 """
 
@@ -62,10 +77,12 @@ class Comment(TypedDict):
 
 
 class Message(TypedDict):
-    """A delivered private message; ``received_at`` is ISO 8601 in UTC with ``Z``."""
+    """A delivered answer to a comment; ``received_at`` is ISO 8601 in UTC with ``Z``."""
 
     message_id: str
     comment_id: str
+    channel: str
+    account: str
     post_id: str
     author: str
     comment_text: str
@@ -97,11 +114,22 @@ class UnknownCommentError(Exception):
 
 
 class ReplyUsedError(Exception):
-    """The comment's one private reply was already sent."""
+    """The comment's one reply over this channel was already sent."""
+
+
+class OverLimitError(Exception):
+    """The account has sent as much within the last hour as it may."""
 
 
 class WindowClosedError(Exception):
-    """The comment is too old for a private reply."""
+    """The comment is too old for a reply."""
+
+
+class Usage(NamedTuple):
+    """What an account has sent within the last hour, and when the first of it was."""
+
+    sent: int
+    oldest: datetime | None
 
 
 def iso_utc(moment: datetime) -> str:
@@ -128,11 +156,15 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA foreign_keys = ON")
-        self._db.executescript(_SCHEMA)
         with self._write() as db:
-            columns = {row["name"] for row in db.execute("PRAGMA table_info(comments)")}
-            for change in () if "author_followers" in columns else _AUTHOR_FACTS:
+            for statement in _TABLES:
+                db.execute(statement)
+            for change in () if _has(db, "comments", "author_followers") else _AUTHOR_FACTS:
                 db.execute(change)
+            for change in () if _has(db, "messages", "channel") else _CHANNELS:
+                db.execute(change)
+            for statement in _INDEXES:
+                db.execute(statement)
 
     def close(self) -> None:
         """Closes the file. The store cannot be used any more."""
@@ -205,41 +237,67 @@ class Store:
         )
         return [PostCount(post_id=row["post_id"], comments=row["comments"]) for row in rows]
 
-    def deliver(self, comment_id: str, text: str) -> Message:
-        """Puts a private reply to a comment into the ledger: at most one per comment, ever.
+    def deliver(
+        self,
+        comment_id: str,
+        text: str,
+        *,
+        channel: str = "direct_message",
+        account: str = "",
+        hourly_limit: int = 0,
+    ) -> Message:
+        """Puts a reply to a comment into the ledger: at most one per comment and channel, ever.
 
-        Raises UnknownCommentError, ReplyUsedError, or WindowClosedError when the comment is more
-        than 7 days old. A used reply stays the answer after the window has closed.
+        Raises OverLimitError when the account has sent ``hourly_limit`` (0: no limit) within the
+        last hour, UnknownCommentError, ReplyUsedError, or WindowClosedError when the comment is
+        more than 7 days old. A used reply stays the answer after the window has closed.
         """
         now = datetime.now(UTC)
         with self._write() as db:
+            if hourly_limit and _usage(db, account, now).sent >= hourly_limit:
+                raise OverLimitError(account)
             found = db.execute("SELECT timestamp FROM comments WHERE id = ?", (comment_id,))
             comment = found.fetchone()
             if comment is None:
                 raise UnknownCommentError(comment_id)
             try:
-                db.execute(
-                    "INSERT INTO messages (comment_id, text, received_at) VALUES (?, ?, ?)",
-                    (comment_id, text, iso_utc(now)),
+                row = db.execute(
+                    "INSERT INTO messages (comment_id, channel, account, text, received_at)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    (comment_id, channel, account, text, _exact(now)),
                 )
             except sqlite3.IntegrityError as error:
                 raise ReplyUsedError(comment_id) from error
             # Raising takes the row back.
             if now - datetime.fromisoformat(comment["timestamp"]) > REPLY_WINDOW:
                 raise WindowClosedError(comment_id)
-            row = db.execute(f"{_LEDGER} WHERE messages.comment_id = ?", (comment_id,)).fetchone()
-        return _message(row)
+            told = db.execute(f"{_LEDGER} WHERE messages.seq = ?", (row.lastrowid,)).fetchone()
+        return _message(told)
+
+    def usage(self, account: str) -> Usage:
+        """What the account has sent within the hour before now."""
+        with self._lock:
+            return _usage(self._db, account, datetime.now(UTC))
+
+    def author_of(self, comment_id: str) -> str:
+        """Who wrote a comment. Raises UnknownCommentError."""
+        rows = self._read("SELECT author FROM comments WHERE id = ?", (comment_id,))
+        if not rows:
+            raise UnknownCommentError(comment_id)
+        author: str = rows[0]["author"]
+        return author
 
     def messages(self, comment_id: str | None = None) -> list[Message]:
         """The ledger, newest last: of one comment, or of all."""
         if comment_id is None:
             rows = self._read(f"{_LEDGER} ORDER BY messages.seq")
         else:
-            rows = self._read(f"{_LEDGER} WHERE messages.comment_id = ?", (comment_id,))
+            query = f"{_LEDGER} WHERE messages.comment_id = ? ORDER BY messages.seq"
+            rows = self._read(query, (comment_id,))
         return [_message(row) for row in rows]
 
     def newest_messages(self, limit: int) -> list[Message]:
-        """The last ``limit`` messages of the ledger, newest first."""
+        """The last ``limit`` answers of the ledger, newest first."""
         rows = self._read(f"{_LEDGER} ORDER BY messages.seq DESC LIMIT ?", (limit,))
         return [_message(row) for row in rows]
 
@@ -266,10 +324,30 @@ def _next_sequence(db: sqlite3.Connection) -> int:
     return seq
 
 
+def _has(db: sqlite3.Connection, table: str, column: str) -> bool:
+    return any(row["name"] == column for row in db.execute(f"PRAGMA table_info({table})"))
+
+
+def _usage(db: sqlite3.Connection, account: str, now: datetime) -> Usage:
+    row = db.execute(
+        "SELECT count(*) AS sent, min(received_at) AS oldest FROM messages"
+        " WHERE account = ? AND received_at > ?",
+        (account, _exact(now - HOUR)),
+    ).fetchone()
+    return Usage(row["sent"], row["oldest"] and datetime.fromisoformat(row["oldest"]))
+
+
+def _exact(moment: datetime) -> str:
+    """Like ``iso_utc``, but always with microseconds, so that texts compare as times do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def _message(row: sqlite3.Row) -> Message:
     return Message(
         message_id=row["message_id"],
         comment_id=row["comment_id"],
+        channel=row["channel"],
+        account=row["account"],
         post_id=row["post_id"],
         author=row["author"],
         comment_text=row["comment_text"],

@@ -28,8 +28,9 @@ class MetaError:
 
 
 TOKEN_MISSING = MetaError(401, 190, None, "Invalid OAuth access token.")
+THROTTLED = MetaError(400, 613, None, "The account has sent as much as it may for this hour.")
 REPLY_IMPOSSIBLE = MetaError(
-    400, 100, 2534025, "The comment is invalid for a private reply, or already has one."
+    400, 100, 2534025, "The comment is invalid for a reply, or already has one."
 )
 WINDOW_CLOSED = MetaError(
     400, 10, 2534022, "This message is sent outside of the allowed window of 7 days."

@@ -196,6 +196,7 @@ def _settings(site: Site, host: str) -> dict[str, str]:
     METRICS.mkdir(mode=0o700)
     env = {
         "FAKE_PLATFORM_URL": site.fake_platform,
+        "FAKE_PLATFORM_APP_SECRET": secrets.token_hex(32),  # both its ends begin with this run
         "METRICS_TOKEN": site.metrics_token,
         "PROMETHEUS_MULTIPROC_DIR": str(METRICS),
         "STATIC_ROOT": str(STATE / "static"),
@@ -295,12 +296,14 @@ def _start_children(
     # Its control socket would lie in the home folder, outside the project.
     start("web", *gunicorn, "--bind", bind)
     _wait_for(f"{site.web}/health/live", watch)
-    # From its first moment it pushes comments to the web process, and beat has it polled.
+    # From its first moment it pushes comments and private messages to the web process, and beat
+    # has it polled.
     start(
         "fake_platform",
         *("manage.py", "fake_platform", "--port", str(urlsplit(site.fake_platform).port)),
         *("--data", str(STATE / "fake_platform.sqlite3"), "--play", str(options.rate)),
         *("--push-url", f"{site.web}/comments/process"),
+        *("--webhook-url", f"{site.web}/webhooks/fake_platform"),
         FAKE_PLATFORM_PUSH_TOKEN=push_token,
     )
     _wait_for(f"{site.fake_platform}/health", watch)

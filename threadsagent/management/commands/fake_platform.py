@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from threadsagent.fake_platform.chaos import Chaos, every_fault
 from threadsagent.fake_platform.player import (
     SAMPLES,
     PushTarget,
@@ -21,11 +22,13 @@ from threadsagent.fake_platform.player import (
     load_samples,
     playing,
 )
-from threadsagent.fake_platform.server import running
+from threadsagent.fake_platform.server import HOURLY_LIMIT, running
 from threadsagent.fake_platform.store import Store
+from threadsagent.fake_platform.webhooks import WebhookTarget
 
 # A secret is not for a command line, which every user of the machine can list.
 TOKEN_VARIABLE = "FAKE_PLATFORM_PUSH_TOKEN"  # noqa: S105 - a variable's name
+SECRET_VARIABLE = "FAKE_PLATFORM_APP_SECRET"  # noqa: S105
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
@@ -52,7 +55,28 @@ class Command(BaseCommand):
             type=_http_url,
             help=f"push played comments here, with the token in {TOKEN_VARIABLE}",
         )
-        parser.add_argument("--seed", type=int, help="fixes the random order of the play")
+        parser.add_argument(
+            "--webhook-url",
+            type=_http_url,
+            help=f"tell of private messages here, signed with the secret in {SECRET_VARIABLE}",
+        )
+        parser.add_argument(
+            "--hourly-limit",
+            type=_limit,
+            default=HOURLY_LIMIT,
+            help=f"messages of an account in any hour, 0: no limit (default: {HOURLY_LIMIT})",
+        )
+        parser.add_argument(
+            "--chaos",
+            type=_share,
+            metavar="SHARE",
+            help="have this share of the messages (0 to 1) meet some error, lost answer or hang",
+        )
+        parser.add_argument(
+            "--seed",
+            type=int,
+            help="fixes the random order of the play, and what the chaos does (default there: 0)",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         # Blocked before any thread starts, in all of them: the signals wait for sigwait below.
@@ -62,7 +86,15 @@ class Command(BaseCommand):
         with ExitStack() as stack:
             try:
                 store = stack.enter_context(closing(Store(options["data"])))
-                server = stack.enter_context(running(store, options["host"], options["port"]))
+                platform = running(
+                    store,
+                    options["host"],
+                    options["port"],
+                    hourly_limit=options["hourly_limit"],
+                    chaos=_chaos(options["chaos"], options["seed"]),
+                    webhook=_webhook_target(options["webhook_url"]),
+                )
+                server = stack.enter_context(platform)
             except (OSError, sqlite3.Error) as error:
                 raise CommandError(f"cannot start: {error}") from error
             self.stdout.write(f"fake platform listening on {server.url}")
@@ -87,6 +119,20 @@ def _rate(text: str) -> float:
     return rate
 
 
+def _limit(text: str) -> int:
+    limit = int(text)
+    if limit < 0:
+        raise ArgumentTypeError("a limit is 0 (none) or more messages an hour")
+    return limit
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise ArgumentTypeError("a share is 0 to 1")
+    return share
+
+
 def _http_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -103,6 +149,19 @@ def _push_target(url: str | None, rate: float | None) -> PushTarget | None:
     if not token:
         raise CommandError(f"--push-url needs a token in {TOKEN_VARIABLE}")
     return PushTarget(url, token)
+
+
+def _webhook_target(url: str | None) -> WebhookTarget | None:
+    if url is None:
+        return None
+    secret = os.environ.get(SECRET_VARIABLE, "")
+    if not secret:
+        raise CommandError(f"--webhook-url needs a secret in {SECRET_VARIABLE}")
+    return WebhookTarget(url, secret)
+
+
+def _chaos(share: float | None, seed: int | None) -> Chaos | None:
+    return None if share is None else Chaos(seed or 0, every_fault(share))
 
 
 def _samples(path: Path) -> list[Sample]:
