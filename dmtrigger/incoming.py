@@ -124,15 +124,16 @@ def _read(event: Any) -> Echo | Wrote | None:
         raise FieldError("text", "must be text")
     text = storable(text[:MAX_TEXT_LENGTH])
     if message.get("is_echo") is True:
-        message_id = parse_text("mid", message.get("mid"), 1_000)
-        return Echo(message_id, text, _name(event["recipient"]))
-    name = parse_text("sender's username", _name(event["sender"]), MAX_ID_LENGTH)
+        message_id = parse_text("mid", _text(message, "mid"), MAX_TEXT_LENGTH)
+        return Echo(message_id, text, _text(event["recipient"], "username"))
+    name = parse_text("sender's username", _text(event["sender"], "username"), MAX_ID_LENGTH)
     return Wrote(name, text, _moment(event.get("timestamp")))
 
 
-def _name(person: Any) -> str:
-    name = person.get("username") if isinstance(person, dict) else None
-    return storable(name) if isinstance(name, str) else ""
+def _text(holder: Any, name: str) -> str:
+    """A field's text; empty where there is none."""
+    value = holder.get(name) if isinstance(holder, dict) else None
+    return storable(value) if isinstance(value, str) else ""
 
 
 def _moment(milliseconds: Any) -> datetime:

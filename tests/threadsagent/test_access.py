@@ -48,6 +48,13 @@ def test_the_list_of_paths_is_a_real_one():
     assert {"comments/process", "reviews/1/approve", "metrics", "api/schema"} <= set(CLOSED)
 
 
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_webhook_that_is_set_up_is_closed_by_its_signature(client, settings, method):
+    settings.FAKE_PLATFORM_APP_SECRET = settings.FAKE_PLATFORM_VERIFY_TOKEN = "secret"
+    assert "webhooks/fake_platform" in CLOSED  # also before it is set up
+    assert getattr(client, method)("/webhooks/fake_platform").status_code == 403
+
+
 def test_a_user_without_permissions_may_do_nothing(api_of):
     nobody = api_of()
     for path in ("comments", "intents", "reviews", "campaigns", "messages"):

@@ -1,5 +1,6 @@
 """The fake platform keeps the contract in its package's docstring."""
 
+import hmac
 import json
 import os
 import re
@@ -16,13 +17,17 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
+import time_machine
 
+from threadsagent.fake_platform.chaos import ERRORS, every_fault
 from threadsagent.fake_platform.player import PushTarget, Sample, load_samples, playing
 from threadsagent.fake_platform.server import running
 from threadsagent.fake_platform.store import Store
+from threadsagent.fake_platform.webhooks import WebhookTarget
 
 ROOT = Path(__file__).parents[2]
 AUTHOR_FACTS = {"author_followers": 12_300, "author_verified": True}
@@ -30,11 +35,11 @@ BEARER = {"Authorization": "Bearer anything"}
 
 
 @contextmanager
-def platform(data=":memory:"):
+def platform(data=":memory:", **options):
     """A client of a fake platform on a free port."""
     with (
         closing(Store(data)) as store,
-        running(store) as server,
+        running(store, **options) as server,
         httpx.Client(base_url=server.url, trust_env=False, timeout=10) as client,
     ):
         yield client
@@ -55,6 +60,11 @@ def comment(api, text="Price?", author="mira", post="bag", **more):
 def send(api, comment_id, text="Hello", headers=BEARER):
     body = {"recipient": {"comment_id": comment_id}, "message": {"text": text}}
     return api.post("/messages", json=body, headers=headers)
+
+
+def reply(api, comment_id, text="Hello", headers=BEARER):
+    path = f"/comments/{quote(comment_id, safe='')}/replies"
+    return api.post(path, json={"message": text}, headers=headers)
 
 
 def ledger(api, **query):
@@ -349,6 +359,366 @@ def test_a_file_from_before_authors_had_followers_goes_on(tmp_path):
     assert second.items() >= AUTHOR_FACTS.items()
 
 
+def test_a_file_from_before_there_were_public_replies_goes_on(tmp_path):
+    data = tmp_path / "platform.db"
+    with platform(data) as api:
+        old = comment(api)["id"]
+        message = send(api, old, "before").json()["message_id"]
+    with closing(sqlite3.connect(data)) as file:
+        file.executescript(
+            """
+            CREATE TABLE old (seq INTEGER PRIMARY KEY AUTOINCREMENT, comment_id TEXT NOT NULL
+                UNIQUE REFERENCES comments (id), text TEXT NOT NULL, received_at TEXT NOT NULL);
+            INSERT INTO old SELECT seq, comment_id, text, received_at FROM messages;
+            DROP TABLE messages;
+            ALTER TABLE old RENAME TO messages;
+            """
+        )
+    for _ in range(2):
+        with platform(data) as api:
+            [entry] = ledger(api)
+            assert (entry["message_id"], entry["text"]) == (message, "before")
+            assert (entry["channel"], entry["account"]) == ("direct_message", "")
+            assert refused(send(api, old), 400, 100, 2534025)
+    with platform(data) as api:
+        assert reply(api, old).status_code == 200
+
+
+# --- Public replies
+
+
+def test_a_public_reply_is_in_the_ledger(api):
+    target = comment(api, "Price?", "mira")["id"]
+    answer = reply(api, target, "It is 199 €")
+    assert (answer.status_code, set(answer.json())) == (200, {"id"})
+    [entry] = ledger(api)
+    assert (entry["message_id"], entry["channel"]) == (answer.json()["id"], "public_reply")
+    assert (entry["comment_id"], entry["text"]) == (target, "It is 199 €")
+    assert "public reply" in api.get("/").text
+
+
+def test_a_comment_gets_one_public_reply_and_the_ledger_shows_one_of_each_channel(api):
+    target = comment(api, id="a/b")["id"]
+    assert reply(api, target).status_code == 200
+    assert refused(reply(api, target), 400, 100, 2534025)
+    assert send(api, target).status_code == 200
+    assert refused(reply(api, "no such comment"), 400, 100, 2534025)
+    assert [entry["channel"] for entry in ledger(api, comment_id=target)] == [
+        "public_reply",
+        "direct_message",
+    ]
+
+
+def test_a_public_reply_is_bound_to_the_same_rules(api):
+    target = comment(api)["id"]
+    assert refused(reply(api, target, headers={}), 401, 190)
+    assert refused(reply(api, target, "x" * 1001), 400, 100)
+    assert refused(reply(api, target, ""), 400, 100)
+    fault(api, times=1, error=THROTTLED)
+    assert refused(reply(api, target), 400, 4)
+    assert ledger(api) == []
+
+
+# --- The hour's limit
+
+
+def usage(answer):
+    """What the headers say: percent in both, and the minutes until more may be sent."""
+    counters = json.loads(answer.headers["X-App-Usage"])
+    [(_, [business])] = json.loads(answer.headers["X-Business-Use-Case-Usage"]).items()
+    assert business.items() >= counters.items()
+    assert counters["total_time"] == counters["total_cputime"] == 0
+    return counters["call_count"], business["estimated_time_to_regain_access"]
+
+
+def test_an_account_sends_so_many_messages_in_any_hour():
+    with platform(hourly_limit=3) as api, time_machine.travel("2026-03-01T08:00Z") as clock:
+        targets = [comment(api)["id"] for _ in range(5)]
+        assert usage(send(api, targets[0])) == (33, 0)
+        clock.shift(timedelta(minutes=20))
+        assert usage(reply(api, targets[0])) == (66, 0)
+        assert usage(send(api, targets[0])) == (66, 0)  # refused: it does not count
+        assert usage(send(api, targets[1])) == (100, 40)
+        over = send(api, targets[2])
+        assert refused(over, 400, 613)
+        assert usage(over) == (100, 40)
+        clock.shift(timedelta(minutes=40, seconds=-1))
+        assert refused(send(api, targets[2]), 400, 613)
+        clock.shift(timedelta(seconds=1))
+        assert send(api, targets[2]).status_code == 200
+        assert refused(send(api, targets[3]), 400, 613)
+        assert len(ledger(api)) == 4
+
+
+def test_each_account_has_its_own_hour():
+    with platform(hourly_limit=1) as api:
+        one, two, three = (comment(api)["id"] for _ in range(3))
+
+        def send_as(account, target):
+            body = {"recipient": {"comment_id": target}, "message": {"text": "Hello"}}
+            query = {"account": account}
+            return api.post("/messages", json=body, params=query, headers=BEARER)
+
+        assert send_as("a", one).status_code == 200
+        assert refused(send_as("a", two), 400, 613)
+        assert send_as("b", two).status_code == 200
+        assert send(api, three).status_code == 200
+        assert [entry["account"] for entry in ledger(api)] == ["a", "b", ""]
+
+
+def test_of_many_at_once_no_more_than_the_limit_get_through():
+    with platform(hourly_limit=7) as api:
+        targets = [comment(api)["id"] for _ in range(20)]
+        with ThreadPoolExecutor(10) as pool:
+            answers = pool.map(lambda target: send(api, target).status_code, targets)
+            assert Counter(answers) == {400: 13, 200: 7}
+
+
+def test_the_limit_is_750_unless_there_is_none(tmp_path):
+    with platform(tmp_path / "p.db") as api:
+        assert usage(send(api, comment(api)["id"])) == (0, 0)
+        for _ in range(7):
+            answer = send(api, comment(api)["id"])
+        assert usage(answer) == (100 * 8 // 750, 0)
+    with platform(tmp_path / "p.db", hourly_limit=0) as api:
+        answer = send(api, comment(api)["id"])
+        assert answer.status_code == 200
+        assert "X-App-Usage" not in answer.headers
+
+
+def test_a_restart_does_not_begin_a_new_hour(tmp_path):
+    with platform(tmp_path / "p.db", hourly_limit=1) as api:
+        send(api, comment(api)["id"])
+    with platform(tmp_path / "p.db", hourly_limit=1) as api:
+        assert refused(send(api, comment(api)["id"]), 400, 613)
+
+
+def test_faults_tell_the_usage_too(api):
+    fault(api, times=1, error=THROTTLED)
+    assert usage(send(api, comment(api)["id"])) == (0, 0)
+
+
+# --- Chaos
+
+LOST = {"drop_connection": True, "after_delivery": True}
+
+
+def outcomes(api, count):
+    """What so many messages to new comments came to: a status and code, or lost."""
+    found = []
+    for _ in range(count):
+        try:
+            answer = send(api, comment(api)["id"])
+        except httpx.RemoteProtocolError:
+            found.append("lost")
+        else:
+            found.append((answer.status_code, answer.json().get("error", {}).get("code")))
+    return found
+
+
+def test_chaos_hits_its_share_and_the_seed_fixes_whom():
+    def under(seed):
+        with platform() as api:
+            faults = [{"probability": 0.2, "error": THROTTLED}, {"probability": 0.1, **LOST}]
+            answer = api.put("/chaos", json={"seed": seed, "faults": faults})
+            assert answer.status_code == 200, answer.text
+            found = outcomes(api, 200)
+            drawn = [each["drawn"] for each in api.get("/chaos").json()["faults"]]
+            assert drawn == [found.count((400, 4)), found.count("lost")]
+            # what was lost had been delivered
+            assert len(ledger(api)) == 200 - found.count((400, 4))
+            return found
+
+    first = under(1)
+    assert 20 <= first.count((400, 4)) <= 60  # 40 expected
+    assert 8 <= first.count("lost") <= 35  # 20 expected
+    assert first == under(1)
+    assert first != under(2)
+
+
+def test_chaos_is_told_as_it_was_set_and_can_be_ended(api):
+    set_to = {
+        "seed": 5,
+        "faults": [{"probability": 1.0, "after_delivery": False, "error": THROTTLED}],
+    }
+    told = api.put("/chaos", json=set_to).json()
+    assert [each.pop("drawn") for each in told["faults"]] == [0]
+    assert told == set_to
+    assert refused(send(api, comment(api)["id"]), 400, 4)
+    assert api.delete("/chaos").json() == {"faults": []} == api.get("/chaos").json()
+    assert send(api, comment(api)["id"]).status_code == 200
+
+
+def test_queued_faults_go_before_chaos(api):
+    api.put("/chaos", json={"seed": 1, "faults": [{"probability": 1, "error": THROTTLED}]})
+    fault(api, times=1, error={**THROTTLED, "code": 368})
+    assert refused(send(api, comment(api)["id"]), 400, 368)
+    assert refused(send(api, comment(api)["id"]), 400, 4)
+
+
+def test_a_share_is_of_all_that_can_go_wrong_but_no_made_up_delivery():
+    chances = every_fault(0.5)
+    assert sum(chance.probability for chance in chances) == pytest.approx(0.5)
+    faults = [chance.fault for chance in chances]
+    errors = {fault.error for fault in faults if fault.error and not fault.after_delivery}
+    assert errors == {error for row in ERRORS.values() for error in row} - set(ERRORS["used"])
+    codes = {(error.code, error.error_subcode) for error in errors}
+    assert {(4, None), (80014, None), (299, None), (551, 1545041), (190, 467)} <= codes
+    after = [fault for fault in faults if fault.after_delivery]
+    assert {(fault.error is None, fault.hang_seconds) for fault in after} == {
+        (False, None),
+        (True, None),
+        (True, 35.0),
+    }
+    rows = Counter(round(chance.probability, 9) for chance in chances)
+    assert len(rows) == len({len(row) for row in ERRORS.values()} | {1})
+
+
+def test_every_fault_of_a_share_can_be_met(api):
+    api.put("/chaos", json={"seed": 3, "share": 1.0, "hang_seconds": 0})
+    assert len(set(outcomes(api, 150))) > 25
+    assert len({entry["comment_id"] for entry in ledger(api)}) == len(ledger(api)) > 5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"seed": 1},
+        {"share": 0.5},
+        {"seed": "1", "share": 0.5},
+        {"seed": 1, "share": 1.1},
+        {"seed": 1, "share": True},
+        {"seed": 1, "share": 0.5, "faults": []},
+        {"seed": 1, "share": 0.5, "hang_seconds": -1},
+        {"seed": 1, "faults": {}},
+        {"seed": 1, "faults": [1]},
+        {"seed": 1, "faults": [{"drop_connection": True}]},
+        {"seed": 1, "faults": [{"probability": 0.5}]},
+        {"seed": 1, "faults": [{"probability": 0.6, **LOST}, {"probability": 0.6, **LOST}]},
+        {"seed": 1, "faults": [{"probability": 0.5, "error": {"status": 400}}]},
+    ],
+)
+def test_chaos_that_makes_no_sense_is_refused(api, body):
+    assert refused(api.put("/chaos", json=body), 400, 100)
+    assert api.get("/chaos").json() == {"faults": []}
+
+
+# --- Webhooks
+
+SECRET = "app secret"
+
+
+@contextmanager
+def told(status=200, fail_first=0):
+    """A client of a fake platform that tells somebody; and the events, their signatures checked."""
+    events, left = [], [fail_first]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            right = hmac.new(SECRET.encode(), body, "sha256").hexdigest()
+            failing, left[0] = left[0] > 0, left[0] - 1
+            if self.headers["X-Hub-Signature-256"] == f"sha256={right}" and not failing:
+                assert body.isascii()  # Meta escapes the rest
+                events.extend(json.loads(body)["entry"][0]["messaging"])
+            self.send_response(500 if failing else status)
+            self.end_headers()
+
+        def log_message(self, *args):
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.05])
+        thread.start()
+        try:
+            target = WebhookTarget(f"http://127.0.0.1:{server.server_port}/", SECRET)
+            with platform(webhook=target) as api:
+                yield api, events
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_what_was_delivered_is_echoed():
+    with told() as (api, events):
+        target = comment(api, author="mira")["id"]
+        answer = send(api, target, "Hallo ä").json()
+        send(api, target)  # refused, so there is nothing to echo
+        reply(api, target)  # no private message
+        eventually(lambda: events)
+        time.sleep(0.2)
+        [event] = events
+    assert abs(event.pop("timestamp") / 1000 - time.time()) < 60
+    assert event == {
+        "sender": {"id": "fake_account"},
+        "recipient": {"id": answer["recipient_id"], "username": "mira"},
+        "message": {"mid": answer["message_id"], "text": "Hallo ä", "is_echo": True},
+    }
+
+
+@pytest.mark.parametrize("after_delivery", [True, False])
+def test_a_lost_answer_is_echoed_if_the_message_was_delivered(after_delivery):
+    with told() as (api, events):
+        fault(api, times=1, drop_connection=True, after_delivery=after_delivery)
+        with pytest.raises(httpx.RemoteProtocolError):
+            send(api, comment(api)["id"], "first")
+        send(api, comment(api)["id"], "second")
+        texts = ["first", "second"] if after_delivery else ["second"]
+        eventually(lambda: [event["message"]["text"] for event in events] == texts)
+
+
+def test_people_can_write_to_the_account():
+    with told() as (api, events):
+        target = comment(api, author="mira")["id"]
+        answer = api.post("/inbox", json={"comment_id": target, "text": "STOP"})
+        assert answer.status_code == 201
+        api.post("/inbox", json={"author": "tom", "text": "Wie viel? ä"})
+        eventually(lambda: len(events) == 2)
+    stop, question = events
+    assert stop["sender"]["username"] == "mira"
+    assert stop["recipient"] == {"id": "fake_account"}
+    assert stop["message"] == {"mid": answer.json()["message_id"], "text": "STOP"}
+    assert (question["sender"]["username"], question["message"]["text"]) == ("tom", "Wie viel? ä")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"text": "STOP"},
+        {"author": "mira"},
+        {"author": "", "text": "STOP"},
+        {"author": "mira", "text": ""},
+        {"comment_id": "no such comment", "text": "STOP"},
+        {"author": "mira", "text": "STOP", "more": 1},
+    ],
+)
+def test_a_letter_from_nobody_is_refused(body):
+    with told() as (api, events):
+        assert refused(api.post("/inbox", json=body), 400, 100)
+    assert events == []
+
+
+def test_without_a_webhook_nobody_can_be_told(api):
+    assert refused(api.post("/inbox", json={"author": "mira", "text": "STOP"}), 400, 100)
+
+
+def test_an_event_that_was_not_taken_is_told_again():
+    with told(fail_first=1) as (api, events):
+        send(api, comment(api)["id"])
+        eventually(lambda: len(events) == 1)
+
+
+def test_stopping_does_not_wait_for_a_listener_that_fails(caplog):
+    start = time.monotonic()
+    with told(status=503) as (api, events):
+        send(api, comment(api)["id"])
+        eventually(lambda: events)
+    assert time.monotonic() - start < 3
+    assert "were not pushed" in caplog.text
+    assert SECRET not in caplog.text
+
+
 # --- Faults
 
 THROTTLED = {"status": 400, "code": 4, "error_subcode": None, "message": "Slow down"}
@@ -584,7 +954,7 @@ def listener(status=200, delay=0.0):
 
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            calls.append((self.path, self.headers["Authorization"], body))
+            calls.append((self.path, self.headers.get("Authorization"), body))
             time.sleep(delay)
             self.send_response(status)
             self.send_header("Content-Length", "0")
@@ -733,7 +1103,9 @@ def test_the_process_plays_pushes_and_stops_cleanly(tmp_path, stop):
     with listener() as (push_url, calls):
         process = command(
             *("--data", str(data), "--play", "50", "--seed", "1", "--push-url", push_url),
+            *("--webhook-url", f"{push_url}/events", "--hourly-limit", "1", "--chaos", "0"),
             FAKE_PLATFORM_PUSH_TOKEN="secret",
+            FAKE_PLATFORM_APP_SECRET="secret",
         )
         try:
             line = process.stdout.readline()
@@ -744,7 +1116,9 @@ def test_the_process_plays_pushes_and_stops_cleanly(tmp_path, stop):
                 assert calls[0][1] == "Token secret"
                 post = api.get("/posts").json()["data"][0]["post_id"]
                 target = api.get(f"/posts/{post}/comments").json()["data"][0]["id"]
-                assert send(api, target).status_code == 200
+                assert usage(send(api, target)) == (100, 60)
+                eventually(lambda: any(path == "/push/events" for path, _, _ in calls))
+                assert api.get("/chaos").json()["seed"] == 1
             process.send_signal(stop)
             status, output, errors = ends(process)
             assert (status, output) == (0, "")
@@ -766,10 +1140,14 @@ def test_the_process_plays_pushes_and_stops_cleanly(tmp_path, stop):
         (["--play", "1", "--samples", "no/such/file"], "cannot read the samples"),
         (["--data", "no/such/folder/file"], "cannot start"),
         (["--port", "70000"], "0 to 65535"),
+        (["--webhook-url", "http://127.0.0.1:1/"], "FAKE_PLATFORM_APP_SECRET"),
+        (["--hourly-limit", "-1"], "0 (none) or more"),
+        (["--chaos", "1.5"], "a share is 0 to 1"),
     ],
 )
 def test_the_process_says_what_is_wrong_with_its_options(arguments, complaint):
-    status, output, errors = ends(command(*arguments, FAKE_PLATFORM_PUSH_TOKEN=""))
+    secrets = {"FAKE_PLATFORM_PUSH_TOKEN": "", "FAKE_PLATFORM_APP_SECRET": ""}
+    status, output, errors = ends(command(*arguments, **secrets))
     assert status != 0
     assert output == ""
     assert complaint in errors
