@@ -232,8 +232,9 @@ def _record(
     if not attempt.takes_slot:
         pacing.slot_is_back(message.account_id)
     late = message.attempts != attempt.number or message.state != State.SENDING
-    # What it says of the account holds also where an echo has settled the message meanwhile.
-    if message.attempts == attempt.number:
+    # What it says of the account holds also where an echo was faster and has settled the message.
+    echoed = message.state == State.SENT and message.attempts == attempt.number
+    if echoed or not late:
         pacing.heed(message.account_id, outcome, now)
     if message.state == State.SENT or (late and outcome.kind is not Kind.SENT):
         return message

@@ -1,5 +1,4 @@
-"""How a message leaves: the senders there are. `contract` says what one is; add yours to `senders`.
-"""
+"""How a message leaves: the senders there are. `contract` says what one is; `senders` has them."""
 
 from dmtrigger.senders.contract import Channel, Sender
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from dmtrigger import incoming_views, links, outbox, people
 from dmtrigger.models import AuditEntry, DirectMessage, Person
 from dmtrigger.retry import Kind, Outcome, Usage
+from dmtrigger.senders import senders
 from dmtrigger.states import State
 from tests.factories import DirectMessageFactory
 from threadsagent.fake_platform.server import running
@@ -225,7 +226,7 @@ def test_the_echo_of_a_sent_message_settles_no_other_with_its_text(told):
 def test_an_echo_may_come_before_the_answer(told, fake_platform):
     comment = fake_platform.store.add_comment("p1", text="price?", author="ada")
     message = DirectMessageFactory(review__intent__comment__external_id=comment["id"])
-    claimed = outbox._claim(outbox.senders())
+    claimed = outbox._claim(senders())
     assert claimed is not None
     told(an_echo(links.short_link(message.comment_id), mid="m1"))
     assert state_of(message) == State.SENT
@@ -292,6 +293,7 @@ def test_a_stop_without_a_usable_time_is_obeyed(told, at):
     assert told(event).status_code == 200
     person = Person.objects.get()
     assert person.opted_out_at is not None
+    assert person.last_wrote_at is not None
     assert timezone.now() - person.last_wrote_at < timedelta(minutes=1)
 
 

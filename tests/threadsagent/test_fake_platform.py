@@ -505,7 +505,7 @@ LOST = {"drop_connection": True, "after_delivery": True}
 
 def outcomes(api, count):
     """What so many messages to new comments came to: a status and code, or lost."""
-    found = []
+    found: list[object] = []
     for _ in range(count):
         try:
             answer = send(api, comment(api)["id"])
