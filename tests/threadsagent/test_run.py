@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import psycopg2
 import pytest
 
@@ -95,8 +96,8 @@ class Copy:
                 continue
         return found
 
-    def stored_comments(self) -> int:
-        """How many comments the run's own database holds."""
+    def rows(self, table: str) -> int:
+        """How many rows a table of the run's own database holds."""
         data = self.folder / ".data" / "postgres"
         port = (data / "cluster" / "postmaster.pid").read_text().splitlines()[3]
         password = quote((data / "password").read_text())
@@ -104,7 +105,7 @@ class Copy:
         connection = psycopg2.connect(url)
         try:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM comments_comment")
+                cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 -- the tests' own
                 return int(cursor.fetchone()[0])
         finally:
             connection.close()
@@ -157,12 +158,23 @@ def test_from_nothing_to_messages(copy: Copy, first_run: Run) -> None:
     assert copy.processes() == {}
 
 
+def people_tell_the_web_process(copy: Copy) -> None:
+    """What people write on the fake platform comes through its webhook, signed."""
+    url = re.search(r"FAKE_PLATFORM_URL=(\S+)", copy.environment.read_text())
+    assert url
+    said = {"author": "ada", "text": "STOP"}
+    httpx.post(f"{url[1]}/inbox", json=said, trust_env=False).raise_for_status()
+    opted_out = "dmtrigger_person WHERE name = 'ada' AND opted_out_by = 'reply'"
+    wait_until(lambda: copy.rows(opted_out) == 1, 20)
+
+
 @pytest.mark.integration
 @pytest.mark.usefixtures("first_run")
 def test_a_second_run_goes_on_and_ctrl_c_ends_all(copy: Copy) -> None:
     first = copy.run("second")
     first.wait_until_up()
-    assert copy.stored_comments() > 0  # the first run's
+    assert copy.rows("comments_comment") > 0  # the first run's
+    people_tell_the_web_process(copy)
 
     another = copy.run("another")
     assert another.process.wait(UP_SECONDS) == 1
