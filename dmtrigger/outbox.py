@@ -53,7 +53,7 @@ def enqueue(review: Review, draft: Draft) -> DirectMessage:
     comment, intent, now = review.intent.comment, review.intent, timezone.now()
     grace = timedelta(seconds=settings.GRACE_SECONDS if review.decided_by_id else 0)
     campaign = draft.campaign
-    content = {
+    content: dict[str, Any] = {
         "external_id": comment.external_id,
         "source": comment.source,
         "post_id": comment.post_id,

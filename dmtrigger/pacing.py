@@ -21,19 +21,15 @@ from dmtrigger.states import CLAIMABLE
 HOUR = timedelta(hours=1)
 IN_FLIGHT = timedelta(seconds=1)
 """When all slots are of attempts under way: look again then, one of them may give its slot back."""
-SLOW_FROM, STOP_AT = 75.0, 95.0  # percent of the platform's limit
+SLOW_FROM, STOP_AT = 75.0, 98.0  # percent of the platform's limit
 USAGE_HOLDS = HOUR  # the platforms count by the hour
 
 
-def allowance(limit: int, usage_percent: float | None) -> int:
-    """Slots of an hour's `limit` while the platform says that so much of its own is used.
-
-    All of them up to SLOW_FROM, then less and less, none from STOP_AT on.
-    """
-    if usage_percent is None or usage_percent <= SLOW_FROM:
-        return limit
-    left = max(0.0, (STOP_AT - usage_percent) / (STOP_AT - SLOW_FROM))
-    return int(limit * left)
+def spacing(limit: int, usage_percent: float | None) -> timedelta:
+    """The least time between two messages while the platform says that so much of its limit is
+    used: from SLOW_FROM on the hour's `limit` at an even pace, so that what is left lasts."""
+    slow = usage_percent is not None and usage_percent >= SLOW_FROM
+    return HOUR / limit if slow else timedelta(0)
 
 
 def limit_of(account: Account, sender: Sender) -> int | None:
@@ -79,19 +75,19 @@ def has_slot(account: Account, sender: Sender, now: datetime) -> bool:
     limit = limit_of(account, sender)
     if limit is None:
         return True
-    slows_until = account.usage_at + USAGE_HOLDS if account.usage_at else now
-    if slows_until > now:
-        limit = allowance(limit, account.usage_percent)
     taken = DeliveryAttempt.objects.filter(account=account, takes_slot=True).filter(
         Q(finished_at=None) | Q(finished_at__gt=now - HOUR)
     )
     count = taken.count()
-    if count < limit:
-        return True
-    free_at = _free_at(taken, count - limit, now)
-    account.next_slot_at = min(free_at, slows_until) if slows_until > now else free_at
-    account.save(update_fields=["next_slot_at"])
-    return False
+    if count >= limit:
+        account.next_slot_at = _free_at(taken, count - limit, now)
+        account.save(update_fields=["next_slot_at"])
+        return False
+    heard = account.usage_at is not None and account.usage_at > now - USAGE_HOLDS
+    if pause := spacing(limit, account.usage_percent if heard else None):
+        account.next_slot_at = now + pause
+        account.save(update_fields=["next_slot_at"])
+    return True
 
 
 def _free_at(taken: QuerySet[DeliveryAttempt], too_many: int, now: datetime) -> datetime:
@@ -100,7 +96,8 @@ def _free_at(taken: QuerySet[DeliveryAttempt], too_many: int, now: datetime) -> 
     One of an attempt under way may be given back any moment.
     """
     ends = taken.exclude(finished_at=None).order_by("finished_at")
-    freed = [end + HOUR for end in ends.values_list("finished_at", flat=True)[too_many:][:1]]
+    first = ends.values_list("finished_at", flat=True)[too_many : too_many + 1]
+    freed = [end + HOUR for end in first if end is not None]
     if taken.filter(finished_at=None).exists() or not freed:
         freed.append(now + IN_FLIGHT)
     return min(freed)

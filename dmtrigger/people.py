@@ -62,12 +62,13 @@ def contact(
     if besides is not None:
         messages = messages.exclude(pk=besides.pk)
     sent = messages.filter(state=State.SENT, sent_at__gt=now - WEEK)
+    times = (at for at in sent.values_list("sent_at", flat=True) if at is not None)
     return Contact(
         opted_out=person is not None and is_opted_out(person, now),
         blocked=person is not None and person.blocked_at is not None,
         talking_with=_talking_with(person, now),
         waiting=messages.filter(state__in=WAITING).count(),
-        sent_at=tuple(sent.values_list("sent_at", flat=True)),
+        sent_at=tuple(times),
     )
 
 

@@ -7,7 +7,7 @@ from dmtrigger.models import Refusal
 from dmtrigger.policy import Refused
 
 
-def record(comment_id: int, campaign_id: int | None, found: Sequence[Refused]) -> None:
+def record(comment_id: int, campaign_id: int, found: Sequence[Refused]) -> None:
     """Keep and count them, once for each rule however often it refuses the same."""
     for refused in found:
         _, is_new = Refusal.objects.get_or_create(

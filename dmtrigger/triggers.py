@@ -71,7 +71,8 @@ def enqueue_message(review: Review, **_: Any) -> None:
     if found:
         raise PolicyRefused(planned.campaign.pk, found)
     message = outbox.enqueue(review, planned)
-    seconds = max(0.0, (message.next_attempt_at - timezone.now()).total_seconds())
+    due = message.next_attempt_at or timezone.now()
+    seconds = max(0.0, (due - timezone.now()).total_seconds())
     transaction.on_commit(partial(wake, deliver_direct_messages, seconds), robust=True)
 
 

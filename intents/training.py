@@ -1,8 +1,9 @@
 """Trains the intent model: `manage.py train_intent_model`. Nothing of it runs in the service.
 
 1. MiniLM's layers with a linear head are fine-tuned end to end on labelled comments, alone and two
-   in one (`_joined`), some times in different orders, and the weights averaged (a "model soup", Wortsman et al. 2022: better on
-   comments of other kinds than any one, at the price of one): the encoder, an int8 graph.
+   in one (`_joined`), some times in different orders, and the weights averaged (a "model soup",
+   Wortsman et al. 2022: better on comments of other kinds than any one, at the price of one): the
+   encoder, an int8 graph.
 2. A linear model of n-grams learns the encoder's opinion of those comments and of many variations
    of them (distillation): the first stage.
 3. Temperature and thresholds are chosen on comments that neither has seen.
@@ -475,7 +476,8 @@ def _shift(seen: Sequence[Example], shares: Sequence[float]) -> Floats:
     """Bayes' rule for other shares of the labels than those of the training comments."""
     counts = Counter(example.label for example in seen)
     learnt = np.array([counts[label] / len(seen) for label in LABELS])
-    return np.log(np.array(shares) / learnt).astype(np.float32)
+    shift: Floats = np.log(np.array(shares) / learnt).astype(np.float32)
+    return shift
 
 
 FLAGGED_FROM = 0.5

@@ -1,4 +1,4 @@
-"""How a message leaves: the senders there are. `contract` says what one is; `senders` has them."""
+"""How a message leaves: the senders there are. `contract` says what one is."""
 
 from dmtrigger.senders.contract import Channel, Sender
 

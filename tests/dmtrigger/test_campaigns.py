@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import time, timedelta
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -102,7 +103,7 @@ def test_the_link_says_where_a_visit_comes_from():
     )
 
 
-def approved(**campaign) -> DirectMessage:
+def approved(**campaign) -> Any:
     CampaignFactory(**campaign)
     decide(ReviewFactory().pk, Review.Status.APPROVED, user_id=UserFactory().pk)
     return DirectMessage.objects.get()

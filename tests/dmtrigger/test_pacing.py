@@ -165,29 +165,31 @@ def test_the_platform_says_how_long_a_pause_is(platform, clock):
 
 def test_a_limit_that_is_nearly_used_pauses_before_the_platform_has_to(platform, clock):
     waiting(2)
-    platform.answers = [Outcome(Kind.SENT, message_id="m", usage=Usage(96.0))]
+    platform.answers = [Outcome(Kind.SENT, message_id="m", usage=Usage(98.0))]
     assert deliver_all() == 1
     account = Account.objects.get()
-    assert account.pause_reason == "96 % of the platform's limit is used"
+    assert account.pause_reason == "98 % of the platform's limit is used"
     assert account.paused_until == START + timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(
-    ("percent", "slots"),
-    [(None, 100), (0.0, 100), (75.0, 100), (80.0, 75), (85.0, 50), (94.9, 0), (95.0, 0), (100, 0)],
+    ("percent", "seconds"), [(None, 0), (0.0, 0), (74.9, 0), (75.0, 36), (97.0, 36)]
 )
-def test_the_more_is_used_the_fewer_slots_there_are(percent, slots):
-    assert pacing.allowance(100, percent) == slots
+def test_from_three_quarters_on_the_pace_is_even(percent, seconds):
+    assert pacing.spacing(100, percent) == seconds * SECOND
 
 
 def test_usage_slows_an_account_down_for_an_hour(platform, clock, settings):
-    settings.MESSAGES_PER_HOUR = 10
-    waiting(30)
+    settings.MESSAGES_PER_HOUR = 60
+    waiting(20)
     platform.answers = [Outcome(Kind.SENT, message_id="m", usage=Usage(85.0))]
     deliver_all()
-    assert len(platform.came) == 5
-    run(clock, 1.1)
-    assert len(platform.came) > 10
+    assert len(platform.came) == 2  # the second left before the next minute's slot was set
+    run(clock, 1 / 6, every=10 * SECOND)
+    assert len(platform.came) == 11
+    clock.shift(HOUR)
+    deliver_all()
+    assert len(platform.came) == 20
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,10 @@ def test_without_quiet_hours_only_the_delay_counts():
     ],
 )
 def test_what_falls_into_the_quiet_hours_waits_for_their_end(hour, quiet, zone, expected):
+    begin, end = quiet
     moment = NOON.replace(hour=hour)
     day, at = expected
-    assert earliest(moment, NONE, *quiet, zone) == NOON.replace(day=day, hour=at)
+    assert earliest(moment, NONE, begin, end, zone) == NOON.replace(day=day, hour=at)
 
 
 def test_a_delay_that_ends_in_the_quiet_hours_is_longer():

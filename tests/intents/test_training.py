@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intents import training
-from intents.classifier import BUYING, DATA_DIR, LABELS, MODEL_DIR, Classifier, read_card
+from intents.classifier import BUYING, DATA_DIR, LABELS, MODEL_DIR, Classifier, read_card, softmax
 from intents.labelled import DataError, Example, read, read_sample, same
 from tests.intents import tiny_model
 
@@ -150,7 +150,7 @@ def test_scores_are_calibrated_for_how_often_the_labels_are_met():
     seen = [Example("x", label, {}) for label in LABELS for _ in range(10)]
     shares = (0.1, 0.1, 0.2, 0.2, 0.1, 0.3)
     even = np.zeros((1, len(LABELS)), np.float32)
-    shifted = training.softmax(even + training._shift(seen, shares))
+    shifted = softmax(even + training._shift(seen, shares))
     assert shifted[0] == pytest.approx(shares)
 
 
