@@ -130,7 +130,7 @@ def test_an_attempt_with_an_unknown_outcome_keeps_its_slot(platform, clock, sett
     [(Kind.THROTTLED, 5), (Kind.RESTRICTED, 60), (Kind.NEEDS_ACTION, 15)],
 )
 def test_a_troubled_account_pauses_as_a_whole_and_comes_back(platform, clock, kind, pause):
-    first, second = waiting(2)
+    first, _ = waiting(2)
     platform.answers = [Outcome(kind, "code 4")]
     assert deliver_all() == 1
     first.refresh_from_db()
