@@ -85,15 +85,17 @@ def request_json(method: str, url: str, *, seconds: float, **content: Any) -> An
         raise FetchError(f"HTTP {answer.status}, the answer is no JSON: {error!r}") from error
 
 
-def request(method: str, url: str, *, seconds: float, **content: Any) -> Answer:
+def request(
+    method: str, url: str, *, seconds: float, most_bytes: int | None = None, **content: Any
+) -> Answer:
     """The answer to a request; `content` is what httpx takes: `params`, `json`, `headers`.
 
-    The whole call takes `seconds` at most; an answer of more than `MAX_ANSWER_BYTES` is refused
-    as soon as it is. No redirect is followed. Raises NeverSentError, and FetchError where the
-    request may have arrived.
+    The whole call takes `seconds` at most; an answer of more than `most_bytes` (at first
+    `MAX_ANSWER_BYTES`) is refused as soon as it is. No redirect is followed. Raises NeverSentError,
+    and FetchError where the request may have arrived.
     """
     loop, client = _event_loop()
-    call = _request(client, method, url, seconds, content)
+    call = _request(client, method, url, seconds, most_bytes or MAX_ANSWER_BYTES, content)
     try:
         return asyncio.run_coroutine_threadsafe(call, loop).result()
     except TimeoutError as error:
@@ -118,12 +120,17 @@ def _event_loop() -> tuple[asyncio.AbstractEventLoop, httpx.AsyncClient]:
 
 
 async def _request(
-    client: httpx.AsyncClient, method: str, url: str, seconds: float, content: Mapping[str, Any]
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    seconds: float,
+    most_bytes: int,
+    content: Mapping[str, Any],
 ) -> Answer:
     body = bytearray()
     async with asyncio.timeout(seconds), client.stream(method, url, **content) as response:
         async for chunk in response.aiter_bytes():
             body += chunk
-            if len(body) > MAX_ANSWER_BYTES:
-                raise FetchError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+            if len(body) > most_bytes:
+                raise FetchError(f"the answer is larger than {most_bytes} bytes")
     return Answer(response.status_code, bytes(body), response.headers)

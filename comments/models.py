@@ -14,7 +14,8 @@ from comments.sources import MAX_CURSOR_LENGTH, SourceError, get_source
 
 
 class Comment(models.Model):
-    """One comment of one platform. `comments.ingest` inserts it, `comments.queue` moves it on.
+    """One comment of one platform. `comments.ingest` inserts it, `comments.queue` moves it on,
+    `comments.erasure` empties it.
 
     The table is partitioned by day (`comments.partitions`): the database gives out ids that grow
     with the day, so the newest comments are those with the highest ids, and an id says which

@@ -20,8 +20,11 @@ from django.views.decorators.http import require_POST
 from comments.admin import SEARCH_HELP, FirstRows, ReadOnlyAdmin, ids_of, matching
 from comments.models import Comment
 from dmtrigger import outbox
+from dmtrigger import webhook_admin as webhook_admin
+from dmtrigger.audit_admin import Audited
 from dmtrigger.campaigns import draft
-from dmtrigger.models import Campaign, DeliveryAttempt, DirectMessage
+from dmtrigger.models import Account, Campaign, DeliveryAttempt, DirectMessage, Person
+from dmtrigger.privacy_admin import PrivacyActions
 from intents.models import IntentResult, Label, Review
 from intents.reviews import (
     AlreadyDecided,
@@ -292,7 +295,7 @@ def _is_current(fingerprint: str, review: Review) -> bool:
 
 
 @admin.register(Campaign)
-class CampaignAdmin(admin.ModelAdmin[Campaign]):
+class CampaignAdmin(Audited):
     list_display = ("name", "is_active", "post_id", "link", "auto_threshold")
     list_filter = ("is_active",)
 
@@ -354,3 +357,14 @@ class DirectMessageAdmin(ReadOnlyAdmin):
             else:
                 self.log_change(request, settled, f"settled: {settled.state}")
                 messages.success(request, str(settled))
+
+
+@admin.register(Account)
+class AccountAdmin(Audited):
+    list_display = ("source", "name", "hourly_limit", "paused_until")
+
+
+@admin.register(Person)
+class PersonAdmin(PrivacyActions, ReadOnlyAdmin):
+    list_display = ("name", "source", "opted_out_at", "blocked_at", "talking_until")
+    ordering = ("-id",)

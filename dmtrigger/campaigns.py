@@ -187,6 +187,8 @@ def facts(
 
 def last_look(message: DirectMessage, now: datetime) -> list[Refused]:
     """What stands against a message when it is about to leave: the person's wishes of by now."""
+    if message.is_erased:  # while an attempt was under way, which did not deliver it
+        return [Refused(policy.Rule.OPTED_OUT, "the person's data was erased")]
     contact = people.contact(message.source, message.recipient, now, besides=message)
     found = []
     if contact.blocked:

@@ -8,11 +8,11 @@ always a row that says what was about to happen: a worker killed in between leav
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef
 from django.utils import timezone
 
 from comments.parsing import storable
@@ -39,6 +39,13 @@ class NotUnknown(Exception):
 
 class NotWaiting(Exception):
     """The message does not wait any more, so it cannot be taken back."""
+
+
+class Retired(NamedTuple):
+    """How far `retire` has come, and the messages that have no person any more."""
+
+    last_event: int
+    message_ids: list[int]
 
 
 # --- in ---------------------------------------------------------------------------------------
@@ -225,6 +232,8 @@ def _record(
     its good news counts: the message was delivered after all.
     """
     message = DirectMessage.objects.select_for_update().get(pk=attempt.message_id)
+    if message.is_erased:  # meanwhile; the platform's words could name the person
+        outcome = outcome._replace(detail="", message_id="")
     now = timezone.now()
     attempt.outcome, attempt.detail, attempt.finished_at = outcome.kind, outcome.detail, now
     attempt.takes_slot = outcome.kind not in GIVES_SLOT_BACK
@@ -297,7 +306,9 @@ def confirm(comment_id: int, platform_message_id: str) -> bool:
             "sent_at": timezone.now(),
             "next_attempt_at": None,
             "last_error": "",
-            "platform_message_id": storable(platform_message_id)[:200],
+            "platform_message_id": (
+                "" if message.is_erased else storable(platform_message_id)[:200]
+            ),
         }
         _move(message, State.SENT, changes, detail="the platform's echo says so")
     return True
@@ -341,6 +352,69 @@ def forget_reviews(before_id: int, **_: Any) -> None:
     """Let go of the reviews of comments below `before_id` (a `reviews_retired` receiver)."""
     DirectMessage.objects.filter(comment_id__lt=before_id).exclude(review=None).update(review=None)
     refusals.forget(before_id)
+
+
+def forget_person(source: str, name: str, replacement: str) -> list[DirectMessage]:
+    """Take a person out of their messages, in the caller's transaction; returns those messages.
+
+    What waits is taken back. What is being sent ends by itself and is not tried again, and what may
+    have been delivered is left to the platform's echo or to an operator.
+    """
+    mine = DirectMessage.objects.select_for_update().filter(source=source, recipient=name)
+    messages = list(mine.order_by("pk"))  # reads the table, where few states have an index: rare
+    for message in messages:
+        if message.state == State.PENDING:
+            changes = _nothing_of(replacement)
+            _move(message, State.CANCELLED, changes, detail="the person's data was erased")
+        else:
+            _erase(message, replacement)
+    MessageEvent.objects.filter(message__in=messages).update(detail="")
+    DeliveryAttempt.objects.filter(message__in=messages).update(detail="")
+    return messages
+
+
+def retire(before: datetime, after: int, limit: int) -> Retired | None:
+    """Take the persons out of messages to which nothing has happened since `before`.
+
+    Looks at the `limit` events that follow the event `after`; None when they are not old. The
+    messages' history goes with them, which is how it is known what is left to do. Their rows stay:
+    that a comment has had its message must be true for ever.
+    """
+    with transaction.atomic():
+        events = MessageEvent.objects.filter(pk__gt=after).order_by("pk")[:limit]
+        old = [event for event in events if event.at < before]
+        if not old:
+            return None
+        moved_since = MessageEvent.objects.filter(message=OuterRef("pk"), at__gte=before)
+        messages = (
+            DirectMessage.objects.select_for_update()
+            .filter(pk__in={event.message_id for event in old})
+            .exclude(state__in=(State.PENDING, State.SENDING))
+            .exclude(Exists(moved_since))
+        )
+        done = list(messages.order_by("pk"))
+        for message in done:
+            _erase(message, "")
+        MessageEvent.objects.filter(message__in=done).delete()
+        DeliveryAttempt.objects.filter(message__in=done).delete()
+    return Retired(old[-1].pk, [message.pk for message in done])
+
+
+def _erase(message: DirectMessage, replacement: str) -> None:
+    for field, value in _nothing_of(replacement).items():
+        setattr(message, field, value)
+    message.save()
+
+
+def _nothing_of(replacement: str) -> dict[str, Any]:
+    """What a message is without its person. It is not tried again."""
+    return {
+        "recipient": replacement,
+        "text": "",
+        "last_error": "",
+        "platform_message_id": "",
+        "next_attempt_at": None,
+    }
 
 
 def count_by_state() -> dict[str, int]:

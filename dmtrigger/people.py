@@ -1,11 +1,16 @@
 """The people who are written to: opt-outs, blocks, talks, and how often they heard of us.
 
-The only writer of `Person`.
+The only writer of `Person`. Where no name may stand, in the audit log and after an erasure, a
+person has a pseudonym: an HMAC of the name. Nobody can turn it round, and who has both the key and
+the name can find it. So the wish of a person who was erased holds when they come back.
 """
 
+import hmac
+import re
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -29,6 +34,8 @@ STOP_WORDS = frozenset(
     }
 )
 LONGEST_STOP = 30  # characters; in a longer answer the word may mean anything
+ERASED = re.compile(r"erased-([0-9a-f]{16})")
+"""What stands in place of the name of a person who was erased."""
 
 
 class Contact(NamedTuple):
@@ -39,6 +46,39 @@ class Contact(NamedTuple):
     talking_with: str
     waiting: int
     sent_at: tuple[datetime, ...]
+
+
+def pseudonym(source: str, name: str) -> str:
+    """16 hex digits that stand for a person; of an erased name those that are in it."""
+    erased = ERASED.fullmatch(name)
+    return erased[1] if erased else _digest(settings.SECRET_KEY, source, name)
+
+
+def pseudonyms(source: str, name: str) -> list[str]:
+    """The same with each key there was: what was written with a former one is found too."""
+    keys = settings.SECRET_KEY_FALLBACKS
+    return [pseudonym(source, name), *(_digest(key, source, name) for key in keys)]
+
+
+def erased_name(source: str, name: str) -> str:
+    """What stands in place of the name after an erasure."""
+    return f"erased-{pseudonym(source, name)}"
+
+
+def known_as(source: str, name: str) -> list[str]:
+    """The names under which something of this person can be stored: their own, and erased ones."""
+    erased = (f"erased-{found}" for found in pseudonyms(source, name))
+    return list(dict.fromkeys([name, *erased]))
+
+
+def in_audit(source: str, name: str) -> str:
+    """How the audit log calls a person."""
+    return f"person {pseudonym(source, name)}"
+
+
+def _digest(key: str, source: str, name: str) -> str:
+    said = f"{source}\0{name}".encode()
+    return hmac.digest(b"dmtrigger.people " + key.encode(), said, "sha256")[:8].hex()
 
 
 def lock(source: str, name: str) -> None:
@@ -57,8 +97,11 @@ def contact(
     source: str, name: str, now: datetime, *, besides: DirectMessage | None = None
 ) -> Contact:
     """What is known of a person; `besides` is a message that does not count against itself."""
-    person = Person.objects.select_related("talking_with").filter(source=source, name=name).first()
-    messages = DirectMessage.objects.filter(recipient=name, source=source)
+    names = known_as(source, name)
+    person = (
+        Person.objects.select_related("talking_with").filter(source=source, name__in=names).first()
+    )
+    messages = DirectMessage.objects.filter(recipient__in=names, source=source)
     if besides is not None:
         messages = messages.exclude(pk=besides.pk)
     sent = messages.filter(state=State.SENT, sent_at__gt=now - WEEK)
@@ -95,7 +138,7 @@ def opt_out(
         until = None if standing is None else max(until, standing)
     person.opted_out_at, person.opted_out_until, person.opted_out_by = now, until, by
     person.save()
-    audit.record(actor or name, "opt out", str(person), by=by, days=days)
+    audit.record(actor or "the person", "opt out", in_audit(source, name), by=by, days=days)
     return person
 
 
@@ -105,7 +148,7 @@ def opt_in(person_id: int, actor: str) -> None:
     person = Person.objects.select_for_update().get(pk=person_id)
     person.opted_out_at, person.opted_out_until, person.opted_out_by = None, None, ""
     person.save()
-    audit.record(actor, "opt in", str(person))
+    audit.record(actor, "opt in", in_audit(person.source, person.name))
 
 
 @transaction.atomic
@@ -114,7 +157,7 @@ def block(source: str, name: str, actor: str, reason: str = "") -> Person:
     person = _locked(source, name)
     person.blocked_at, person.block_reason = timezone.now(), reason
     person.save()
-    audit.record(actor, "block", str(person), reason=reason)
+    audit.record(actor, "block", in_audit(source, name))  # the reason can say anything of them
     return person
 
 
@@ -124,7 +167,7 @@ def unblock(person_id: int, actor: str) -> None:
     person = Person.objects.select_for_update().get(pk=person_id)
     person.blocked_at, person.block_reason = None, ""
     person.save()
-    audit.record(actor, "unblock", str(person))
+    audit.record(actor, "unblock", in_audit(person.source, person.name))
 
 
 @transaction.atomic
@@ -134,7 +177,7 @@ def take_over(source: str, name: str, user_id: int, actor: str, hours: int = 72)
     person.talking_with_id = user_id
     person.talking_until = timezone.now() + timedelta(hours=hours)
     person.save()
-    audit.record(actor, "take over", str(person), hours=hours)
+    audit.record(actor, "take over", in_audit(source, name), hours=hours)
     return person
 
 
@@ -144,7 +187,7 @@ def hand_back(person_id: int, actor: str) -> None:
     person = Person.objects.select_for_update().get(pk=person_id)
     person.talking_with, person.talking_until = None, None
     person.save()
-    audit.record(actor, "hand back", str(person))
+    audit.record(actor, "hand back", in_audit(person.source, person.name))
 
 
 @transaction.atomic
@@ -162,6 +205,26 @@ def wrote(source: str, name: str, text: str, at: datetime) -> bool:
     return True
 
 
+def forget(source: str, name: str) -> int | None:
+    """Forget a person, in the caller's transaction, but for the wish not to be written to.
+
+    That stays, under the pseudonym alone. Returns the key of what there was, or None.
+    """
+    lock(source, name)
+    person = Person.objects.filter(source=source, name__in=known_as(source, name)).first()
+    if person is None:
+        return None
+    key = person.pk
+    if person.blocked_at is None and not is_opted_out(person, timezone.now()):
+        person.delete()
+        return key
+    person.name = erased_name(source, name)
+    person.block_reason = ""
+    person.talking_with = person.talking_until = person.last_wrote_at = None
+    person.save()
+    return key
+
+
 def says_stop(text: str) -> bool:
     """Whether an answer asks for no more messages: one of the stop words, alone or at its start."""
     words = " ".join("".join(c if c.isalnum() else " " for c in text.casefold()).split())
@@ -171,8 +234,13 @@ def says_stop(text: str) -> bool:
 
 
 def _locked(source: str, name: str) -> Person:
-    Person.objects.get_or_create(source=source, name=name)
-    return Person.objects.select_for_update().get(source=source, name=name)
+    """The person's row, made if need be. Who was erased and is heard of again has the old wish."""
+    lock(source, name)
+    known = Person.objects.filter(source=source, name__in=known_as(source, name))
+    person = known.select_for_update().first() or Person(source=source)
+    person.name = name
+    person.save()
+    return person
 
 
 def _talking_with(person: Person | None, now: datetime) -> str:

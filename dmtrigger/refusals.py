@@ -1,6 +1,6 @@
 """What was not sent, and why. The only writer of `Refusal`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dmtrigger import metrics
 from dmtrigger.models import Refusal
@@ -23,3 +23,8 @@ def record(comment_id: int, campaign_id: int, found: Sequence[Refused]) -> None:
 def forget(before_id: int) -> None:
     """Drop those of comments below `before_id`, which are retired."""
     Refusal.objects.filter(comment_id__lt=before_id).delete()
+
+
+def forget_persons(comment_ids: Collection[int]) -> int:
+    """Take the names out of the refusals of comments whose authors are erased; how many."""
+    return Refusal.objects.filter(comment_id__in=comment_ids).update(reason="")

@@ -1,11 +1,12 @@
-"""Celery tasks of the outbox."""
+"""Celery tasks of the outbox, the webhooks and of what is kept only for a time."""
 
 from celery import shared_task
 
 from comments.wakeup import wake
-from dmtrigger import outbox
+from dmtrigger import outbox, retention, webhooks
 
 MESSAGES_A_TASK = 100  # then the next task goes on, so that a worker can be stopped in between
+BATCHES_A_TASK = 10  # of webhooks; each can take ten seconds
 
 
 @shared_task(name="deliver_direct_messages", ignore_result=False)
@@ -23,3 +24,18 @@ def rescue_direct_messages() -> int:
     """Settle messages whose worker died while it was sending, and those whose window has closed;
     returns how many."""
     return outbox.rescue_stuck() + outbox.expire_overdue()
+
+
+@shared_task(name="deliver_webhooks")
+def deliver_webhooks() -> None:
+    """Tell other systems what is due."""
+    for _batch in range(BATCHES_A_TASK):
+        if webhooks.deliver_next() is None:
+            return
+    wake(deliver_webhooks)
+
+
+@shared_task(name="drop_old_data")
+def drop_old_data() -> dict[str, int]:
+    """Drop, or take the persons out of, what is older than it is kept; returns how much."""
+    return retention.drop_old()

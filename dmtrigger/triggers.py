@@ -50,7 +50,9 @@ def _approve_by_rule(review: Review) -> None:
     never = [refused for refused in planned.refused if refused.rule in NEVER_ANSWERED]
     if never:
         refusals.record(intent.comment_id, planned.campaign.pk, never)
-        decide(review.pk, Review.Status.REJECTED, rule=f"policy: {never[0].reason}"[:200])
+        decide(
+            review.pk, Review.Status.REJECTED, rule=f"policy: {never[0].rule.label}"
+        )  # names nobody
         return
     threshold = planned.campaign.auto_threshold
     if threshold is None or intent.score < threshold or intent.hold == Hold.MODEL_FAILED:

@@ -2,11 +2,12 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from django.conf import settings
 from django.db import DataError, Error, IntegrityError, transaction
+from django.db.models import Q
 
 from comments import queue
 from comments.models import Comment
@@ -130,6 +131,23 @@ def _result(comment: Comment, answer: Answer) -> IntentResult:
         mentions_brand=extras.mentions_brand(comment.text, settings.BRAND_NAMES),
         evidence=prediction.evidence,
     )
+
+
+def forget(comment_ids: Collection[int], texts: Collection[str]) -> None:
+    """Drop why the model answered these comments so: their words. In the caller's transaction.
+
+    `texts` may have become examples, which stand as similar comments beside others' results.
+    """
+    IntentResult.objects.filter(pk__in=comment_ids).update(evidence=None)
+    if not texts:
+        return
+    shown = Q()
+    for text in texts:
+        shown |= Q(evidence__nearest__contains=[[text]])
+    for result in IntentResult.objects.filter(shown):
+        evidence = result.evidence or {}
+        evidence["nearest"] = [other for other in evidence["nearest"] if other[0] not in texts]
+        result.save(update_fields=["evidence"])
 
 
 def _tell(results: Sequence[IntentResult], failed: int) -> None:

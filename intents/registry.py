@@ -30,6 +30,7 @@ from intents.classifier import (
     read_card,
 )
 from intents.models import Hold, ModelVersion
+from intents.signals import model_promoted
 
 logger = logging.getLogger(__name__)
 
@@ -289,6 +290,8 @@ def _make_champion(rows: dict[int, ModelVersion], pk: int, user: AbstractBaseUse
     new.promoted_by_id = user.pk if user else None
     new.save(update_fields=["promoted_at", "promoted_by"])
     _set(new, Role.CHAMPION)
+    if user is not None:
+        model_promoted.send(sender="intents.registry", version=new, user=user)
 
 
 def _set(row: ModelVersion, role: ModelVersion.Role, traffic_percent: int = 0) -> None:

@@ -1,7 +1,7 @@
 """The reviews of flagged intents: made once, decided once. The only writer of `Review`."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -12,6 +12,7 @@ from intents.models import IntentResult, Label, Review
 from intents.signals import (
     approval_refused,
     review_approved,
+    review_decided,
     reviews_flagged,
     reviews_retired,
 )
@@ -115,6 +116,7 @@ def _decide(
         review.save()
         if approved:
             review_approved.send(sender="intents.reviews", review=review)
+        review_decided.send(sender="intents.reviews", review=review)
         transaction.on_commit(lambda: _note(review))
     return Decision(review, is_new=True)
 
@@ -133,6 +135,19 @@ def retire(before_id: int, **_: Any) -> None:
     reviews_retired.send(sender="intents.reviews", before_id=before_id)
     old = Review.objects.filter(intent_id__lt=before_id)
     old._raw_delete(old.db)
+
+
+def forget(comment_ids: Collection[int], rule: str) -> int:
+    """Take what operators noted off the reviews of comments whose authors are erased.
+
+    Those that wait are rejected by `rule`, since nothing is left to decide by. In the caller's
+    transaction; returns how many there are.
+    """
+    found = Review.objects.select_for_update().filter(intent__in=comment_ids).order_by("pk")
+    for review in found:
+        if review.status == Review.Status.PENDING:
+            decide(review.pk, Review.Status.REJECTED, rule=rule)
+    return Review.objects.filter(intent__in=comment_ids).update(note="")
 
 
 def count_pending() -> int:

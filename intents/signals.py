@@ -8,6 +8,8 @@ from django.dispatch import Signal
 
 reviews_flagged = Signal()  # reviews: list[Review], pending, new
 review_approved = Signal()  # review: Review; a receiver raises CannotApprove to refuse
+review_decided = Signal()  # review: Review, approved or rejected, after what follows from that
+model_promoted = Signal()  # version: ModelVersion, user: who made it the champion
 
 # Sent after the roll-back: review_id, problem: CannotApprove. Nothing was decided.
 approval_refused = Signal()

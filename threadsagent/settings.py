@@ -44,6 +44,7 @@ def whole_number(name: str, *, default: int, least: int = 1) -> int:
 
 # --- the site ---------------------------------------------------------------------------------
 SECRET_KEY = env.str("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])  # former ones
 DEBUG = env.bool("DEBUG", default=False)
 # What is stored encrypted (secrets of webhooks) is read with SECRET_KEY and this salt.
 SALT_KEY = env.list("SALT_KEY", default=["threadsagent"])
@@ -206,6 +207,8 @@ CELERY_BEAT_SCHEDULE = {
         ("analyze_comment_batch", SWEEP_SECONDS),
         ("deliver_direct_messages", SWEEP_SECONDS),
         ("rescue_direct_messages", 60.0),
+        ("deliver_webhooks", SWEEP_SECONDS),
+        ("drop_old_data", 3600.0),
         ("maintain_partitions", 3600.0),
     )
 }
@@ -234,6 +237,11 @@ COOL_DOWN_HOURS = whole_number("COOL_DOWN_HOURS", default=24, least=0)  # for a 
 MAX_COMMENT_AGE_HOURS = whole_number("MAX_COMMENT_AGE_HOURS", default=48)
 MIN_COMMENT_CHARACTERS = whole_number("MIN_COMMENT_CHARACTERS", default=10, least=0)
 DISCLOSURE = env.list("DISCLOSURE", default=["automated"])
+# What is kept of people, and how others are told; docs/privacy.md and docs/webhooks.md.
+MESSAGE_RETENTION_DAYS = whole_number("MESSAGE_RETENTION_DAYS", default=400, least=8)
+CLICK_RETENTION_DAYS = whole_number("CLICK_RETENTION_DAYS", default=400)
+WEBHOOK_LOG_DAYS = whole_number("WEBHOOK_LOG_DAYS", default=30, least=8)
+DATA_DELETION_SECRET = env.str("DATA_DELETION_SECRET", default="")
 GRACE_SECONDS = whole_number("GRACE_SECONDS", default=10, least=0)  # for an undo
 MAX_BODY_BYTES = whole_number("MAX_BODY_BYTES", default=32 * 1024 * 1024)
 RATE_LIMIT_PER_MINUTE = whole_number("RATE_LIMIT_PER_MINUTE", default=100)

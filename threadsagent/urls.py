@@ -9,6 +9,7 @@ from rest_framework.routers import SimpleRouter
 
 from comments.views import CommentViewSet, MonitorViewSet
 from dmtrigger import incoming_views
+from dmtrigger.privacy_views import PersonDataViewSet, data_deletion, data_deletion_status
 from dmtrigger.views import CampaignViewSet, DirectMessageViewSet
 from intents.views import IntentResultViewSet, ReviewViewSet
 from threadsagent import health, metrics
@@ -21,10 +22,15 @@ router.register("reviews", ReviewViewSet)
 router.register("campaigns", CampaignViewSet)
 router.register("messages", DirectMessageViewSet)
 
+person_data = PersonDataViewSet.as_view({"get": "retrieve", "delete": "destroy"})
+
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
+    path("people/<str:source>/<path:name>/data", person_data),
+    path("webhooks/data-deletion", data_deletion),
+    path("webhooks/data-deletion/<str:code>", data_deletion_status),
     path("", include(router.urls)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", login_required(SpectacularSwaggerView.as_view(url_name="schema"))),

@@ -7,7 +7,10 @@ from dmtrigger.models.messages import DirectMessage
 
 
 class Click(models.Model):
-    """Somebody, or something, followed a message's link. Written only by `dmtrigger.clicks`."""
+    """Somebody, or something, followed a message's link. Written only by `dmtrigger.clicks`.
+
+    `dmtrigger.privacy` and `dmtrigger.retention` take away.
+    """
 
     message = models.ForeignKey(DirectMessage, on_delete=models.CASCADE, related_name="clicks")
     token = models.UUIDField(

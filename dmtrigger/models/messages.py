@@ -85,6 +85,11 @@ class DirectMessage(models.Model):
     def __str__(self) -> str:
         return f"message {self.pk} to {self.recipient} ({self.state})"
 
+    @property
+    def is_erased(self) -> bool:
+        """Whether the person was taken out of it; only then it has no text. It is never sent."""
+        return not self.text
+
 
 class DeliveryAttempt(models.Model):
     """One call of the sender: stored before the request leaves, completed with its outcome.

@@ -10,7 +10,8 @@ from comments.parsing import MAX_ID_LENGTH
 class Person(models.Model):
     """Somebody with a wish that must be kept, or whom an operator talks to; most have no row.
 
-    Written only by `dmtrigger.people`. A person is a name on a platform: Threads tells no id.
+    Written only by `dmtrigger.people`. A person is a name on a platform: Threads tells no id. Of
+    one who was erased there is the pseudonym, if they wished not to be written to.
     """
 
     class By(models.TextChoices):
@@ -49,7 +50,10 @@ class Person(models.Model):
 
 
 class AuditEntry(models.Model):
-    """Who did what to what. Written only by `dmtrigger.audit`; the database refuses changes."""
+    """Who did what to what. Written only by `dmtrigger.audit`; the database refuses changes.
+
+    So nothing of the people who are written to may stand in it: they are named by pseudonyms.
+    """
 
     at = models.DateTimeField(db_default=Now())
     actor = models.CharField(max_length=150, help_text="a user's name, or the program's part")

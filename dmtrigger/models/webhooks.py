@@ -1,14 +1,19 @@
 """Where other systems hear of what becomes of messages, and what was told to them."""
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
 from encrypted_fields.fields import EncryptedCharField
 
+from dmtrigger.endpoints import NotAllowed, check_url
 from dmtrigger.signing import new_secret
 
 
 class WebhookEndpoint(models.Model):
-    """A system that is told of every change of a message's state, or takes messages over."""
+    """A system that is told of every change of a message's state, or takes messages over.
+
+    Edited in the admin; `dmtrigger.webhooks` writes who serves it and switches it off.
+    """
 
     name = models.CharField(max_length=100, unique=True)
     url = models.URLField(help_text="is sent POST requests, signed as Standard Webhooks describe")
@@ -21,10 +26,23 @@ class WebhookEndpoint(models.Model):
         default=True, help_text="is told of every change of a message's state"
     )
     is_active = models.BooleanField(default=True)
+    busy_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="a worker is sending to it until then, or it rests",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Nothing may be sent in the clear over a network, or to a machine's own services."""
+        try:
+            check_url(self.url)
+        except NotAllowed as problem:
+            raise ValidationError({"url": str(problem)}) from problem
 
 
 class WebhookDelivery(models.Model):
@@ -56,7 +74,7 @@ class WebhookDelivery(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["next_attempt_at"],
+                fields=["endpoint", "next_attempt_at"],
                 name="webhook_due",
                 condition=models.Q(state="pending"),
             ),
