@@ -18,13 +18,13 @@ CHUNK = 1_000
 def drop_old() -> dict[str, int]:
     """All that is over its time; how many rows it was of each kind."""
     return {
-        "webhook deliveries": _drop_webhooks(),
+        "webhook deliveries": _drop_deliveries(),
         "clicks": _drop_clicks(),
         "messages": _retire_messages(),
     }
 
 
-def _drop_webhooks() -> int:
+def _drop_deliveries() -> int:
     total = 0
     while dropped := webhooks.drop_old():
         total += dropped
