@@ -232,7 +232,7 @@ def test_of_several_those_that_are_retired_meanwhile_are_named(console, campaign
         Review.objects.exclude(pk=pk).delete()
         return decision
 
-    monkeypatch.setattr("dmtrigger.admin.decide", decide_and_retire)
+    monkeypatch.setattr("dmtrigger.reviews_admin.decide", decide_and_retire)
     ticked = {
         "action": "approve_selected",
         "_selected_action": [review.pk for review in reviews],
