@@ -37,6 +37,15 @@ class Draft(NamedTuple):
         return hashlib.sha256(f"{self.campaign.pk}:{self.text}".encode()).hexdigest()
 
 
+class Wording(NamedTuple):
+    """What a campaign says to a comment, and who would send it."""
+
+    variant: Variant
+    sender: Sender
+    text: str
+    link: str
+
+
 class Match(NamedTuple):
     """A campaign, and why it does not answer a comment; empty: it could."""
 
@@ -44,12 +53,13 @@ class Match(NamedTuple):
     why_not: str
 
 
+PRECEDENCE = ("priority", "-post_id", F("account").asc(nulls_last=True), "pk")
+
+
 def in_order() -> QuerySet[Campaign]:
     """All campaigns in the order of precedence, which is that of every list of them: the lowest
     priority, one for a single post, one for an account, the oldest."""
-    return Campaign.objects.select_related("account", "endpoint").order_by(
-        "priority", "-post_id", F("account").asc(nulls_last=True), "pk"
-    )
+    return Campaign.objects.select_related("account", "endpoint").order_by(*PRECEDENCE)
 
 
 def matches(intent: IntentResult, now: datetime, campaigns: Iterable[Campaign]) -> list[Match]:
@@ -103,6 +113,17 @@ def draft(intent: IntentResult, *, campaign: Campaign | None = None) -> Draft:
         raise CannotApprove(
             f"no active campaign answers this comment under {comment.post_id}: add one first"
         )
+    wording = word(campaign, comment)
+    account = pacing.known_account(comment.source, comment.account)
+    contact = people.contact(comment.source, comment.author, now)
+    found = policy.refusals(facts(intent, account, wording, contact), limits(), now)
+    return Draft(
+        campaign, wording.variant, account, wording.sender, wording.text, wording.link, found
+    )
+
+
+def word(campaign: Campaign, comment: Comment) -> Wording:
+    """The words for a comment; raises CannotApprove when the campaign has none, or no sender."""
     sender = sender_for(comment.source, Channel(campaign.channel))
     if sender is None:
         raise CannotApprove(
@@ -112,26 +133,34 @@ def draft(intent: IntentResult, *, campaign: Campaign | None = None) -> Draft:
     if variant is None:
         raise CannotApprove(f"campaign {campaign} has no message: add a variant with a weight")
     try:
-        text = render(
-            variant.template,
-            Values(
-                comment.author,
-                comment.post_id,
-                links.short_link(comment.pk),
-                links.opt_out_link(comment.pk),
-            ),
-        )
+        text = render(variant.template, values_for(comment))
     except TemplateProblem as problem:
         raise CannotApprove(f"campaign {campaign}: {problem}") from problem
-    account = pacing.account_of(comment.source, comment.account)
-    found = policy.refusals(facts(intent, account, sender, text, now), limits(), now)
     link = links.with_parameters(campaign.link, utm(campaign, variant))
-    return Draft(campaign, variant, account, sender, text, link, found)
+    return Wording(variant, sender, text, link)
+
+
+def values_for(comment: Comment) -> Values:
+    """What a template's variables stand for in the answer to a comment."""
+    return Values(
+        comment.author,
+        comment.post_id,
+        links.short_link(comment.pk),
+        links.opt_out_link(comment.pk),
+    )
+
+
+def approves(campaign: Campaign, intent: IntentResult) -> bool:
+    """Whether the campaign approves a comment that it answers by itself, if the policy lets it."""
+    threshold = campaign.auto_threshold
+    held = intent.hold == Hold.MODEL_FAILED
+    return threshold is not None and intent.score >= threshold and not held
 
 
 def variant_for(campaign: Campaign, comment_id: int) -> Variant | None:
     """Which wording a comment gets: drawn by weight, the same for a comment at every look."""
-    variants: Sequence[Variant] = [v for v in campaign.variants.order_by("pk") if v.weight]
+    every = sorted(campaign.variants.all(), key=lambda variant: variant.pk)  # may be prefetched
+    variants: Sequence[Variant] = [variant for variant in every if variant.weight]
     if not variants:
         return None
     digest = hashlib.blake2b(f"{campaign.pk}:{comment_id}".encode(), digest_size=8).digest()
@@ -167,11 +196,10 @@ def limits() -> Limits:
 
 
 def facts(
-    intent: IntentResult, account: Account, sender: Sender, text: str, now: datetime
+    intent: IntentResult, account: Account, wording: Wording, contact: people.Contact
 ) -> Facts:
     """What the policy asks for, of a comment that has no message yet."""
     comment = intent.comment
-    contact = people.contact(comment.source, comment.author, now)
     return Facts(
         author=comment.author,
         text=comment.text,
@@ -179,9 +207,9 @@ def facts(
         is_own=account.owns(comment.author),
         foreign=intent.hold == Hold.LANGUAGE,
         **contact._asdict(),
-        message=text,
-        max_bytes=sender.max_bytes,
-        window=sender.window,
+        message=wording.text,
+        max_bytes=wording.sender.max_bytes,
+        window=wording.sender.window,
     )
 
 

@@ -69,7 +69,7 @@ def enqueue(review: Review, draft: Draft) -> DirectMessage:
         "score": intent.score,
         "model_version": intent.model_version,
         "review": review,
-        "account": draft.account,
+        "account": pacing.account_of(comment.source, comment.account),
         "campaign": campaign,
         "variant": draft.variant,
         "channel": campaign.channel,

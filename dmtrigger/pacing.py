@@ -6,13 +6,17 @@ claim and the end, so no hour, wherever it begins, sees more than the limit, wit
 workers. The only writer of an account's pauses and usage.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db import transaction
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
-from dmtrigger import metrics
+from dmtrigger import audit, metrics
 from dmtrigger.models import Account, DeliveryAttempt, DirectMessage
 from dmtrigger.retry import ACCOUNT_PAUSES, Kind, Outcome, Usage
 from dmtrigger.senders.contract import Sender
@@ -32,17 +36,23 @@ def spacing(limit: int, usage_percent: float | None) -> timedelta:
     return HOUR / limit if slow else timedelta(0)
 
 
-def limit_of(account: Account, sender: Sender) -> int | None:
+def limit_of(account: Account, sender: Sender | None) -> int | None:
     """Messages in any hour: the account's own limit or MESSAGES_PER_HOUR (0: none), and never
     more than the platform's. None: no limit."""
     own = account.hourly_limit or settings.MESSAGES_PER_HOUR
-    limits = [limit for limit in (own, sender.hourly_limit) if limit]
+    limits = [limit for limit in (own, sender and sender.hourly_limit) if limit]
     return min(limits, default=None)
 
 
 def account_of(source: str, name: str) -> Account:
-    """The account whose comments are answered; made when it is first heard of."""
+    """The account whose comments are answered; made when its first message is stored."""
     return Account.objects.get_or_create(source=source, name=name)[0]
+
+
+def known_account(source: str, name: str) -> Account:
+    """The same for who only looks: what is not there yet is not stored."""
+    account = Account.objects.filter(source=source, name=name).first()
+    return account or Account(source=source, name=name)
 
 
 def next_account(now: datetime, sendable: list[str], passed_over: list[int]) -> Account | None:
@@ -126,37 +136,113 @@ def slot_is_back(account_id: int) -> None:
     Account.objects.filter(pk=account_id, next_slot_at__isnull=False).update(next_slot_at=None)
 
 
-def resume(account: Account) -> None:
+@transaction.atomic
+def resume(account: Account, by: str) -> None:
     """Let the account send again now: somebody has mended what was wrong."""
     Account.objects.filter(pk=account.pk).update(
         paused_until=None, pause_reason="", next_slot_at=None, usage_percent=None, usage_at=None
     )
+    audit.record(by, "resume account", str(account), reason=account.pause_reason)
+
+
+class Load(NamedTuple):
+    """How busy an account is."""
+
+    limit: int | None
+    """Messages in any hour; None: no limit."""
+    slots_used: int
+    """Of the last hour."""
+    waiting: int
+    until: datetime | None
+    """About when the last of those that wait will have left; None: none waits."""
+
+
+def load(accounts: Sequence[Account], by_name: Mapping[str, Sender]) -> dict[int, Load]:
+    """How busy each of the accounts is, by its key."""
+    now = timezone.now()
+    used = _slots_used(accounts, now)
+    rows = DirectMessage.objects.filter(
+        account__in=accounts, state__in=CLAIMABLE, next_attempt_at__isnull=False
+    )
+    waiting = dict(rows.values_list("account").annotate(Count("pk")))
+    loads = {}
+    for account in accounts:
+        limit = limit_of(account, by_name.get(account.source))
+        count, taken = waiting.get(account.pk, 0), used.get(account.pk, 0)
+        until = _leaves_at(_may_send(account, now), now, limit, taken, count - 1) if count else None
+        loads[account.pk] = Load(limit, taken, count, until)
+    return loads
 
 
 def expected_at(message: DirectMessage, sender: Sender) -> datetime | None:
-    """About when a waiting message will leave, by its place in the order and the account's pace.
+    """`expected` of a single message; None where it does not leave by itself."""
+    return expected([message], {message.sender: sender}).get(message.pk)
 
-    None where it does not leave by itself. An estimate: new messages that expire sooner go first.
+
+def expected(
+    messages: Sequence[DirectMessage], by_name: Mapping[str, Sender]
+) -> dict[int, datetime]:
+    """About when messages will leave, by their places in the order and their accounts' pace.
+
+    Those that do not leave by themselves are left out. An estimate: new messages that expire
+    sooner go first.
     """
-    if message.next_attempt_at is None:
-        return None
-    account, now = message.account, timezone.now()
-    begin = max(
-        filter(None, (now, message.next_attempt_at, account.paused_until, account.next_slot_at))
-    )
-    limit = limit_of(account, sender)
+    waiting = [m for m in messages if m.next_attempt_at is not None and m.sender in by_name]
+    if not waiting:
+        return {}
+    now = timezone.now()
+    used = _slots_used([message.account for message in waiting], now)
+    before = _places(waiting, now)
+    return {
+        message.pk: _leaves_at(
+            _may_send(message.account, now, message.next_attempt_at),
+            now,
+            limit_of(message.account, by_name[message.sender]),
+            used.get(message.account_id, 0),
+            before.get(message.pk, 0),
+        )
+        for message in waiting
+    }
+
+
+def _may_send(account: Account, *others: datetime | None) -> datetime:
+    return max(filter(None, (account.paused_until, account.next_slot_at, *others)))
+
+
+def _leaves_at(
+    begin: datetime, now: datetime, limit: int | None, used: int, before: int
+) -> datetime:
+    """When a message leaves that may from `begin` on, with so many before it."""
     if limit is None:
         return begin
-    before = DirectMessage.objects.filter(
-        Q(expires_at__lt=message.expires_at) | Q(expires_at=message.expires_at, pk__lt=message.pk),
-        account=account,
-        state__in=CLAIMABLE,
-        next_attempt_at__lte=begin,
-    ).count()
-    taken = DeliveryAttempt.objects.filter(account=account, takes_slot=True)
-    used = taken.filter(Q(finished_at=None) | Q(finished_at__gt=now - HOUR)).count()
     hours = (used + before) // limit if begin <= now else before // limit
     return begin + hours * HOUR
+
+
+def _slots_used(accounts: Sequence[Account], now: datetime) -> dict[int, int]:
+    taken = DeliveryAttempt.objects.filter(account__in=accounts, takes_slot=True).filter(
+        Q(finished_at=None) | Q(finished_at__gt=now - HOUR)
+    )
+    return dict(taken.values_list("account").annotate(Count("pk")))
+
+
+def _places(messages: Sequence[DirectMessage], now: datetime) -> dict[int, int]:
+    """How many of its account's messages leave before each of these."""
+    sooner = Q(expires_at__lt=OuterRef("expires_at"))
+    same = Q(expires_at=OuterRef("expires_at"), pk__lt=OuterRef("pk"))
+    before = DirectMessage.objects.filter(
+        sooner | same,
+        account=OuterRef("account"),
+        state__in=CLAIMABLE,
+        next_attempt_at__lte=OuterRef("begin"),
+    )
+    count = before.order_by().values("account").annotate(count=Count("pk")).values("count")
+    rows: QuerySet[DirectMessage] = DirectMessage.objects.filter(pk__in=[m.pk for m in messages])
+    begin = Greatest(
+        Value(now), F("next_attempt_at"), F("account__paused_until"), F("account__next_slot_at")
+    )
+    placed = rows.annotate(begin=begin, before=Coalesce(Subquery(count), 0))
+    return dict(placed.values_list("pk", "before"))
 
 
 def _says(usage: Usage | None) -> str:

@@ -105,13 +105,21 @@ def contact(
     if besides is not None:
         messages = messages.exclude(pk=besides.pk)
     sent = messages.filter(state=State.SENT, sent_at__gt=now - WEEK)
+    waiting = messages.filter(state__in=WAITING).count()
     times = (at for at in sent.values_list("sent_at", flat=True) if at is not None)
+    return contact_of(person, now, waiting, tuple(times))
+
+
+def contact_of(
+    person: Person | None, now: datetime, waiting: int, sent_at: tuple[datetime, ...]
+) -> Contact:
+    """The same of what was read already; `person` is None for most people."""
     return Contact(
         opted_out=person is not None and is_opted_out(person, now),
         blocked=person is not None and person.blocked_at is not None,
         talking_with=_talking_with(person, now),
-        waiting=messages.filter(state__in=WAITING).count(),
-        sent_at=tuple(times),
+        waiting=waiting,
+        sent_at=sent_at,
     )
 
 

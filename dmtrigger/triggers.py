@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from comments.wakeup import wake
 from dmtrigger import outbox, people, policy, refusals
-from dmtrigger.campaigns import draft
+from dmtrigger.campaigns import approves, draft
 from dmtrigger.policy import Refused, Rule
 from dmtrigger.tasks import deliver_direct_messages
-from intents.models import Hold, Review
+from intents.models import Review
 from intents.reviews import CannotApprove, decide
 
 logger = logging.getLogger(__name__)
@@ -54,9 +54,9 @@ def _approve_by_rule(review: Review) -> None:
             review.pk, Review.Status.REJECTED, rule=f"policy: {never[0].rule.label}"
         )  # names nobody
         return
-    threshold = planned.campaign.auto_threshold
-    if threshold is None or intent.score < threshold or intent.hold == Hold.MODEL_FAILED:
+    if not approves(planned.campaign, intent):
         return
+    threshold = planned.campaign.auto_threshold
     rule = f"campaign {planned.campaign}: score {intent.score} from {threshold} on"
     decide(review.pk, Review.Status.APPROVED, rule=rule)
 
