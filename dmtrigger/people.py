@@ -106,8 +106,8 @@ def contact(
         messages = messages.exclude(pk=besides.pk)
     sent = messages.filter(state=State.SENT, sent_at__gt=now - WEEK)
     waiting = messages.filter(state__in=WAITING).count()
-    times = (at for at in sent.values_list("sent_at", flat=True) if at is not None)
-    return contact_of(person, now, waiting, tuple(times))
+    times = sent.values_list("sent_at", flat=True)
+    return contact_of(person, now, waiting, tuple(at for at in times if at is not None))
 
 
 def contact_of(

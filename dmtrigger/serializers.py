@@ -1,8 +1,22 @@
-"""The JSON of campaigns and messages."""
+"""The JSON of campaigns, messages, accounts, opt-outs and refusals."""
+
+from datetime import datetime
+from typing import Any
 
 from rest_framework import serializers
 
-from dmtrigger.models import Campaign, DeliveryAttempt, DirectMessage, MessageEvent, Variant
+from comments.parsing import MAX_ID_LENGTH
+from dmtrigger.models import (
+    Account,
+    Campaign,
+    DeliveryAttempt,
+    DirectMessage,
+    MessageEvent,
+    Person,
+    Refusal,
+    Variant,
+)
+from dmtrigger.pacing import Load
 
 
 class VariantSerializer(serializers.ModelSerializer[Variant]):
@@ -65,8 +79,16 @@ class MessageEventSerializer(serializers.ModelSerializer[MessageEvent]):
 class DirectMessageSerializer(serializers.ModelSerializer[DirectMessage]):
     """A message, its state, its history and its attempts."""
 
+    expected_at = serializers.SerializerMethodField(
+        help_text="about when it will leave; null where it does not leave by itself"
+    )
     events = MessageEventSerializer(many=True, read_only=True)
     log = DeliveryAttemptSerializer(many=True, read_only=True)
+
+    def get_expected_at(self, message: DirectMessage) -> datetime | None:
+        """As the view has found it for the whole page."""
+        expected: dict[int, datetime] = self.context["expected"]
+        return expected.get(message.pk)
 
     class Meta:
         model = DirectMessage
@@ -91,6 +113,7 @@ class DirectMessageSerializer(serializers.ModelSerializer[DirectMessage]):
             "state",
             "attempts",
             "next_attempt_at",
+            "expected_at",
             "expires_at",
             "sent_at",
             "platform_message_id",
@@ -99,3 +122,82 @@ class DirectMessageSerializer(serializers.ModelSerializer[DirectMessage]):
             "events",
             "log",
         )
+
+
+class SettlementSerializer(serializers.Serializer[Any]):
+    """What somebody found out about a message whose outcome is unknown."""
+
+    delivered = serializers.BooleanField()
+
+
+class AccountSerializer(serializers.ModelSerializer[Account]):
+    """An account, its pauses, and how busy it is."""
+
+    limit = serializers.SerializerMethodField(
+        help_text="messages in any hour that hold: its own limit, ours or the platform's"
+    )
+    slots_used = serializers.SerializerMethodField(help_text="of the last hour")
+    waiting = serializers.SerializerMethodField(help_text="messages that will leave by themselves")
+    waiting_until = serializers.SerializerMethodField(
+        help_text="about when the last of them will have left"
+    )
+
+    def get_limit(self, account: Account) -> int | None:
+        return self._load(account).limit
+
+    def get_slots_used(self, account: Account) -> int:
+        return self._load(account).slots_used
+
+    def get_waiting(self, account: Account) -> int:
+        return self._load(account).waiting
+
+    def get_waiting_until(self, account: Account) -> datetime | None:
+        return self._load(account).until
+
+    def _load(self, account: Account) -> Load:
+        loads: dict[int, Load] = self.context["loads"]
+        return loads[account.pk]
+
+    class Meta:
+        model = Account
+        fields = (
+            "id",
+            "source",
+            "name",
+            "usernames",
+            "hourly_limit",
+            "limit",
+            "slots_used",
+            "waiting",
+            "waiting_until",
+            "paused_until",
+            "pause_reason",
+            "usage_percent",
+            "usage_at",
+        )
+
+
+class OptOutSerializer(serializers.ModelSerializer[Person]):
+    """A person who wants no messages; `opted_out_until` null: for good."""
+
+    class Meta:
+        model = Person
+        fields = ("id", "source", "name", "opted_out_at", "opted_out_until", "opted_out_by")
+
+
+class NewOptOutSerializer(serializers.Serializer[Any]):
+    """Who wants no messages, and for how long."""
+
+    source = serializers.CharField(max_length=50)  # type: ignore[assignment]
+    name = serializers.CharField(max_length=MAX_ID_LENGTH)
+    days = serializers.IntegerField(
+        min_value=1, max_value=3650, allow_null=True, default=None, help_text="null: for good"
+    )
+
+
+class RefusalSerializer(serializers.ModelSerializer[Refusal]):
+    """A message that was not sent, by which rule, and why."""
+
+    class Meta:
+        model = Refusal
+        fields = ("id", "comment_id", "campaign", "rule", "reason", "at")

@@ -1,5 +1,5 @@
-"""Analysed comments in the admin. The reviews' console is in `dmtrigger.reviews_admin`: deciding one
-needs to show the message that would go out."""
+"""Analysed comments in the admin. The reviews' console is in `dmtrigger.reviews_admin`: deciding
+one needs to show the message that would go out."""
 
 from typing import Any
 

@@ -10,7 +10,14 @@ from rest_framework.routers import SimpleRouter
 from comments.views import CommentViewSet, MonitorViewSet
 from dmtrigger import incoming_views
 from dmtrigger.privacy_views import PersonDataViewSet, data_deletion, data_deletion_status
-from dmtrigger.views import CampaignViewSet, DirectMessageViewSet
+from dmtrigger.opt_out import opt_out
+from dmtrigger.views import (
+    AccountViewSet,
+    CampaignViewSet,
+    DirectMessageViewSet,
+    OptOutViewSet,
+    RefusalViewSet,
+)
 from intents.views import IntentResultViewSet, ReviewViewSet
 from threadsagent import health, metrics
 
@@ -21,6 +28,9 @@ router.register("intents", IntentResultViewSet)
 router.register("reviews", ReviewViewSet)
 router.register("campaigns", CampaignViewSet)
 router.register("messages", DirectMessageViewSet)
+router.register("accounts", AccountViewSet)
+router.register("opt-outs", OptOutViewSet, basename="opt-out")
+router.register("refusals", RefusalViewSet)
 
 person_data = PersonDataViewSet.as_view({"get": "retrieve", "delete": "destroy"})
 
@@ -32,6 +42,7 @@ urlpatterns = [
     path("webhooks/data-deletion", data_deletion),
     path("webhooks/data-deletion/<str:code>", data_deletion_status),
     path("", include(router.urls)),
+    path("o/<str:token>", opt_out, name="opt-out"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", login_required(SpectacularSwaggerView.as_view(url_name="schema"))),
     path("webhooks/fake_platform", incoming_views.fake_platform),

@@ -74,6 +74,8 @@ class DirectMessage(models.Model):
                 condition=models.Q(state=State.SENDING),
             ),
             models.Index(fields=["state", "id"], name="message_by_state"),
+            models.Index(fields=["post_id", "id"], name="message_by_post"),
+            models.Index(fields=["recipient", "id"], name="message_by_recipient"),
             # how often a person was written to, and whether something still waits for them
             models.Index(
                 fields=["recipient", "source", "sent_at"],

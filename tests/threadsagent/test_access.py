@@ -14,6 +14,7 @@ from threadsagent.roles import OPERATOR_RIGHTS
 
 pytestmark = pytest.mark.django_db
 OPEN = {"", "admin", "health", "health/live", "admin/login/", "admin/logout/", "admin/jsi18n/"}
+OPEN |= {"o/1"}  # where who was written to says that they want no more messages
 
 
 def paths(resolver: URLResolver, prefix: str = "") -> list[str]:
@@ -57,7 +58,10 @@ def test_a_webhook_that_is_set_up_is_closed_by_its_signature(client, settings, m
 
 def test_a_user_without_permissions_may_do_nothing(api_of):
     nobody = api_of()
-    for path in ("comments", "intents", "reviews", "campaigns", "messages"):
+    for path in (
+        *("comments", "intents", "reviews", "campaigns", "messages"),
+        *("accounts", "opt-outs", "refusals"),
+    ):
         assert nobody.get(f"/{path}").status_code == 403
     assert nobody.post("/comments/process", {}, format="json").status_code == 403
 

@@ -12,7 +12,7 @@ from comments import monitors
 from dmtrigger.models import Campaign, Variant
 from threadsagent.fake_platform.player import load_samples
 from threadsagent.models import User
-from threadsagent.roles import ADMINISTRATORS, OPERATORS
+from threadsagent.roles import ROLES
 
 OPERATOR = "demo"
 INTEGRATION = "demo-integration"
@@ -47,11 +47,8 @@ def _make_operator(password: str) -> None:
     operator, _created = User.objects.get_or_create(username=OPERATOR, defaults={"is_staff": True})
     operator.set_password(password)
     operator.save()
-    operator.groups.set(Group.objects.filter(name__in=[OPERATORS, ADMINISTRATORS]))
-    extra = (
-        *("view_monitor", "add_monitor", "change_monitor"),
-        *("add_campaign", "change_campaign", "view_taskresult"),
-    )
+    operator.groups.set(Group.objects.filter(name__in=[name for name, _rights in ROLES]))
+    extra = ("view_monitor", "add_monitor", "change_monitor", "view_taskresult")
     operator.user_permissions.set(Permission.objects.filter(codename__in=extra))
 
 

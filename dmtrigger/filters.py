@@ -1,0 +1,31 @@
+"""By what the lists of the API can be narrowed; each has its index, or a small table."""
+
+import django_filters
+
+from dmtrigger.models import DirectMessage, Person, Refusal
+
+
+class MessageFilter(django_filters.FilterSet):
+    post_id = django_filters.CharFilter()
+    recipient = django_filters.CharFilter()
+
+    class Meta:
+        model = DirectMessage
+        fields = ("state", "campaign", "account", "post_id", "recipient")
+
+
+class OptOutFilter(django_filters.FilterSet):
+    source = django_filters.CharFilter()
+    name = django_filters.CharFilter()
+
+    class Meta:
+        model = Person
+        fields = ("source", "name")
+
+
+class RefusalFilter(django_filters.FilterSet):
+    comment_id = django_filters.NumberFilter()
+
+    class Meta:
+        model = Refusal
+        fields = ("rule", "campaign", "comment_id")
