@@ -1,5 +1,6 @@
 """Which campaign answers a comment, with what words, and what stands against it."""
 
+import copy
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -94,6 +95,13 @@ def objection(campaign: Campaign, intent: IntentResult, now: datetime) -> str:
     if found := _found(excluded, comment.text):
         return f"the comment has the word “{found}”"
     return ""
+
+
+def as_if_active(campaign: Campaign) -> Campaign:
+    """The campaign as it would be if it were active now, whatever its start and end; not stored."""
+    active = copy.copy(campaign)
+    active.is_active, active.starts_at, active.ends_at = True, None, None
+    return active
 
 
 def campaign_for(intent: IntentResult, now: datetime) -> Campaign | None:

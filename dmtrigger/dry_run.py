@@ -19,7 +19,16 @@ from django.utils import timezone
 from comments.models import Comment
 from comments.partitions import id_at
 from dmtrigger import people, policy
-from dmtrigger.campaigns import Wording, approves, facts, in_order, limits, objection, word
+from dmtrigger.campaigns import (
+    Wording,
+    approves,
+    as_if_active,
+    facts,
+    in_order,
+    limits,
+    objection,
+    word,
+)
 from dmtrigger.models import Account, Campaign, DirectMessage, Person
 from dmtrigger.policy import WEEK, Refused
 from dmtrigger.states import State
@@ -95,26 +104,18 @@ def _intents() -> QuerySet[IntentResult]:
 
 
 def _report(campaign: Campaign, intents: Sequence[IntentResult], *, is_cut: bool) -> Report:
-    asked, past = _as_if_active(campaign), _Past.of(intents)
+    asked, past = _asked(campaign), _Past.of(intents)
     oldest_first = sorted(intents, key=lambda intent: intent.comment_id)
     lines = [_line(intent, campaign, asked, past) for intent in oldest_first]
     counts = Counter(line.would for line in lines)
     return Report(lines[::-1], [(would, counts[would]) for would in Would if counts[would]], is_cut)
 
 
-def _as_if_active(campaign: Campaign) -> list[Campaign]:
+def _asked(campaign: Campaign) -> list[Campaign]:
     """The active campaigns in order, with this one among them."""
-    asked = []
-    for each in in_order().prefetch_related("variants"):
-        if each.pk == campaign.pk:
-            each.is_active, each.starts_at, each.ends_at = (
-                True,
-                None,
-                None,
-            )  # here, not in the table
-        if each.is_active:
-            asked.append(each)
-    return asked
+    every = in_order().prefetch_related("variants")
+    asked = [as_if_active(each) if each.pk == campaign.pk else each for each in every]
+    return [each for each in asked if each.is_active]
 
 
 class _Past(NamedTuple):

@@ -136,6 +136,11 @@ def slot_is_back(account_id: int) -> None:
     Account.objects.filter(pk=account_id, next_slot_at__isnull=False).update(next_slot_at=None)
 
 
+def is_paused(account: Account) -> bool:
+    """Whether the whole account waits."""
+    return account.paused_until is not None and account.paused_until > timezone.now()
+
+
 @transaction.atomic
 def resume(account: Account, by: str) -> None:
     """Let the account send again now: somebody has mended what was wrong."""

@@ -130,6 +130,11 @@ def is_opted_out(person: Person, now: datetime) -> bool:
     return person.opted_out_until is None or person.opted_out_until > now
 
 
+def is_talking(person: Person, now: datetime) -> bool:
+    """Whether an operator talks to the person by hand at this moment."""
+    return person.talking_until is not None and person.talking_until > now
+
+
 @transaction.atomic
 def opt_out(
     source: str, name: str, by: Person.By, *, days: int | None = None, actor: str = ""
@@ -252,6 +257,6 @@ def _locked(source: str, name: str) -> Person:
 
 
 def _talking_with(person: Person | None, now: datetime) -> str:
-    if person is None or person.talking_until is None or person.talking_until <= now:
+    if person is None or not is_talking(person, now):
         return ""
     return str(person.talking_with or "somebody")

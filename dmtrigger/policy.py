@@ -93,7 +93,7 @@ def refusals(facts: Facts, limits: Limits, now: datetime) -> list[Refused]:
     return [
         *_of_the_person(facts, limits, now),
         *_of_the_comment(facts, limits, now),
-        *_of_the_message(facts, limits),
+        *of_the_message(facts.message, facts.max_bytes, limits),
     ]
 
 
@@ -137,13 +137,14 @@ def _of_the_comment(facts: Facts, limits: Limits, now: datetime) -> list[Refused
     return found
 
 
-def _of_the_message(facts: Facts, limits: Limits) -> list[Refused]:
+def of_the_message(message: str, max_bytes: int, limits: Limits) -> list[Refused]:
+    """Those of the rules that the message alone can break."""
     found = []
-    size = len(facts.message.encode())
-    if size > facts.max_bytes:
-        reason = f"the message has {size} bytes, the platform takes {facts.max_bytes}"
+    size = len(message.encode())
+    if size > max_bytes:
+        reason = f"the message has {size} bytes, the platform takes {max_bytes}"
         found.append(Refused(Rule.TOO_LONG, reason))
-    said = facts.message.casefold()
+    said = message.casefold()
     if limits.disclosure and not any(word.casefold() in said for word in limits.disclosure):
         reason = f"the message has none of: {', '.join(limits.disclosure)}"
         found.append(Refused(Rule.NO_DISCLOSURE, reason))

@@ -1,26 +1,31 @@
 """Reviews in the operators' console, each with the message that would go out."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.core.exceptions import PermissionDenied
 from django.db.models import F, QuerySet
 from django.db.models.functions import Abs
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.views.decorators.http import require_POST
 
 from comments.admin import SEARCH_HELP, FirstRows, matching
 from comments.models import Comment
-from dmtrigger.campaigns import draft
-from dmtrigger.models import DirectMessage
+from dmtrigger import outbox, people, policy
+from dmtrigger.campaigns import Draft, Match, draft, in_order, matches
+from dmtrigger.models import DirectMessage, Person
+from dmtrigger.people_admin import history, wishes
+from dmtrigger.states import State
 from intents.models import IntentResult, Label, Review
 from intents.reviews import (
     AlreadyDecided,
@@ -50,6 +55,12 @@ class DecisionForm(forms.Form):
         required=False,
         widget=forms.Textarea({"rows": 2, "class": "vLargeTextField"}),
     )
+
+
+class BlockForm(forms.Form):
+    """Why an author is written to no more."""
+
+    reason = forms.CharField(max_length=200, required=False, label="Why")
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -136,8 +147,21 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         self._decide_all(request, queryset, Review.Status.REJECTED)
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(require_POST(self.decide_view))
-        return [path("<int:pk>/decide/", view, name="intents_review_decide"), *super().get_urls()]
+        views = (
+            ("decide", self.decide_view),
+            ("undo", self.undo_view),
+            ("block", self.block_view),
+            ("take-over", self.take_over_view),
+        )
+        own = [
+            path(
+                f"<int:pk>/{name}/",
+                self.admin_site.admin_view(require_POST(view)),
+                name=f"intents_review_{name}",
+            )
+            for name, view in views
+        ]
+        return [*own, *super().get_urls()]
 
     def decide_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What the buttons of a review's page post to."""
@@ -157,11 +181,51 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         said = {name: form.cleaned_data[name] for name in ("note", "corrected_label")}
         try:
             if self._decide(request, review, decision, **said):
-                messages.success(request, f"{decision.label}: {review.intent.comment}")
+                messages.success(request, _decided(review, decision))
         except ContradictionError as problem:
             messages.error(request, f"Nothing was decided. {problem}")
             return redirect("admin:intents_review_change", pk)
         return redirect("admin:intents_review_changelist")
+
+    def undo_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take an approval back, as long as its message waits."""
+        if not self.has_decide_permission(request):
+            raise PermissionDenied
+        review = get_object_or_404(Review, pk=pk)
+        try:
+            outbox.undo(review.pk, request.user.get_username())
+        except outbox.NotWaiting as problem:
+            messages.error(request, f"Nothing was undone: {problem}.")
+        else:
+            self.log_change(request, review, "The approval was undone.")
+            messages.success(request, "The approval was undone; the review waits again.")
+        return redirect("admin:intents_review_change", pk)
+
+    def block_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Write to the comment's author no more."""
+        comment = self._author_of(request, pk)
+        form = BlockForm(request.POST)
+        if form.is_valid():
+            by, reason = request.user.get_username(), form.cleaned_data["reason"]
+            people.block(comment.source, comment.author, by, reason)
+            messages.success(request, f"Blocked: {comment.author}")
+        else:
+            messages.error(request, f"Nobody was blocked. {form.errors.as_text()}")
+        return redirect("admin:intents_review_change", pk)
+
+    def take_over_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The operator talks to the comment's author by hand: no automatic message meanwhile."""
+        comment = self._author_of(request, pk)
+        user = cast(AbstractBaseUser, request.user)
+        people.take_over(comment.source, comment.author, user.pk, user.get_username())
+        messages.success(request, f"You are talking to {comment.author}; hand back under People.")
+        return redirect("admin:intents_review_change", pk)
+
+    def _author_of(self, request: HttpRequest, pk: int) -> Comment:
+        """The comment of a review, for who may change what holds for its author."""
+        if not request.user.has_perm("dmtrigger.change_person"):
+            raise PermissionDenied
+        return get_object_or_404(Review, pk=pk).intent.comment
 
     def _decide_all(
         self, request: HttpRequest, queryset: QuerySet[Review], decision: Review.Status
@@ -229,14 +293,19 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
 
     def _about(self, request: HttpRequest, review: Review) -> dict[str, Any]:
         about: dict[str, Any] = {"review": review} | _evidence(review.intent)
+        about |= _about_the_author(request, review.intent.comment)
+        message = DirectMessage.objects.filter(review=review).first()
         if review.status != Review.Status.PENDING:
-            return about | {"message": DirectMessage.objects.filter(review=review).first()}
+            waits = message is not None and message.state == State.PENDING
+            may_undo = waits and self.has_decide_permission(request)
+            return about | {"message": message, "may_undo": may_undo}
         initial = {}
         try:
-            about["draft"] = draft(review.intent)
-            initial["draft"] = about["draft"].fingerprint()
+            about |= _about_the_draft(review.intent, planned := draft(review.intent))
+            initial["draft"] = planned.fingerprint()
         except CannotApprove as problem:
             about["no_draft"] = str(problem)
+        about["matches"] = _matches(review.intent)
         if self.has_decide_permission(request):
             about["form"] = DecisionForm(initial=initial)
         return about
@@ -280,6 +349,54 @@ def _evidence(intent: IntentResult) -> dict[str, Any]:
             for text, label, similarity in evidence.get("nearest", [])
         ],
     }
+
+
+def _about_the_draft(intent: IntentResult, planned: Draft) -> dict[str, Any]:
+    """The message, what stands against it, and how long it may still be sent."""
+    return {
+        "draft": planned,
+        "refused": [
+            (refused.reason, refused.rule in policy.PERSON_MAY_OVERRIDE)
+            for refused in planned.refused
+        ],
+        "is_forbidden": bool(policy.binding(planned.refused, by_person=True)),
+        "closes_at": intent.comment.posted_at + planned.sender.window,
+    }
+
+
+def _matches(intent: IntentResult) -> list[Match]:
+    """The active campaigns in order, and why each does not answer; the first that could does."""
+    found = matches(intent, timezone.now(), in_order().filter(is_active=True))
+    answers = next((match.campaign for match in found if not match.why_not), None)
+    return [
+        match
+        if match.why_not or match.campaign == answers
+        else Match(match.campaign, f"{answers} comes first")
+        for match in found
+    ]
+
+
+def _about_the_author(request: HttpRequest, comment: Comment) -> dict[str, Any]:
+    """What holds for the author, and what they wrote and got lately."""
+    rows = Person.objects.select_related("talking_with")
+    person = rows.filter(source=comment.source, name=comment.author).first()
+    about: dict[str, Any] = {
+        "person": person,
+        "wishes": wishes(person, timezone.now()) if person else [],
+        "history": history(comment.source, comment.author, besides=comment.pk),
+    }
+    if request.user.has_perm("dmtrigger.change_person"):
+        about["block_form"] = BlockForm()
+    return about
+
+
+def _decided(review: Review, decision: Review.Status) -> str:
+    """What was decided; who approved by mistake finds the way to undo it."""
+    said = f"{decision.label}: {review.intent.comment}"
+    if decision != Review.Status.APPROVED:
+        return said
+    page = reverse("admin:intents_review_change", args=[review.pk])
+    return format_html('{}. <a href="{}">Its page</a> has an Undo until it is sent.', said, page)
 
 
 def _is_current(fingerprint: str, review: Review) -> bool:
