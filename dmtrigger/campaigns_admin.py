@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
@@ -24,6 +25,7 @@ from dmtrigger.preview import preview
 from dmtrigger.senders.contract import Channel
 
 LINES_A_PAGE = 50
+SMALL = {"rows": 4, "class": "vLargeTextField"}
 
 
 class VariantForm(forms.ModelForm[Variant]):
@@ -47,6 +49,7 @@ class VariantInline(admin.StackedInline[Variant, Campaign]):
     model = Variant
     form = VariantForm
     formset = Variants
+    formfield_overrides = {models.TextField: {"widget": forms.Textarea(SMALL)}}
     fields = (("name", "weight"), "template")
     extra = 0
     min_num = 1
@@ -90,7 +93,7 @@ class DryRunForm(forms.Form):
 class CampaignAdmin(admin.ModelAdmin[Campaign]):
     """In the order in which campaigns are asked; the first that means a comment answers it."""
 
-    list_display = ("place", "name", "meant_for", "scores", "runs", "channel", "link")
+    list_display = ("place", "name", "meant_for", "scores", "runs")
     list_display_links = ("name",)
     list_filter = ("is_active", "channel")
     list_select_related = ("account",)
@@ -131,6 +134,8 @@ class CampaignAdmin(admin.ModelAdmin[Campaign]):
             },
         ),
     )
+
+    formfield_overrides = {models.TextField: {"widget": forms.Textarea(SMALL)}}
 
     class Media:
         css = {"all": ("dmtrigger/console.css",)}

@@ -1,6 +1,7 @@
 """Messages in the operators' console: what became of each, and what can still be done about it."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -55,12 +56,10 @@ class DirectMessageAdmin(PageButtons, ReadOnlyAdmin):
     list_display = (
         "recipient",
         "state",
-        "campaign",
+        "when",
+        "of_campaign",
         "post_id",
         "attempts",
-        "created_at",
-        "leaves",
-        "sent_at",
         "problem",
     )
     list_filter = ("state", "campaign")
@@ -79,8 +78,8 @@ class DirectMessageAdmin(PageButtons, ReadOnlyAdmin):
             "How",
             {
                 "fields": (
-                    *("account", "channel", "sender", "attempts", "maybe_delivered"),
-                    *("last_error", "platform_message_id"),
+                    *("account", "channel", "sender", "attempts", "last_error"),
+                    "platform_message_id",
                 )
             },
         ),
@@ -154,13 +153,21 @@ class DirectMessageAdmin(PageButtons, ReadOnlyAdmin):
 
     # --- what is shown ---
 
-    @admin.display(description="leaves")
-    def leaves(self, message: Any) -> str:
-        """About when it will leave; empty where it does not by itself."""
-        if not hasattr(message, "leaves_at"):  # on its own page
-            message.leaves_at = pacing.expected([message], senders()).get(message.pk)
-        at = message.leaves_at
-        return "" if at is None else format_html("<time>{}</time>", naturaltime(at))
+    @admin.display(description="campaign")
+    def of_campaign(self, message: DirectMessage) -> str:
+        return str(message.campaign)
+
+    @admin.display(description="when")
+    def when(self, message: Any) -> str:
+        """When it was sent or is expected to leave; empty where it does not by itself."""
+        if message.sent_at is not None:
+            return f"sent {naturaltime(message.sent_at)}"
+        return f"leaves {naturaltime(message.leaves_at)}" if message.leaves_at else ""
+
+    @admin.display(description="leaves about")
+    def leaves(self, message: DirectMessage) -> datetime | None:
+        """The same for its own page."""
+        return pacing.expected([message], senders()).get(message.pk)
 
     @admin.display(description="comment")
     def comment(self, message: DirectMessage) -> str:

@@ -68,11 +68,17 @@ class WishForm(forms.ModelForm[Person]):
         model = Person
         fields = ("source", "name")
 
-    def validate_unique(self) -> None:
-        """A person who is known already may have another wish."""
+    def clean_name(self) -> str:
+        """Without the sign that people write before a user name."""
+        name: str = self.cleaned_data["name"]
+        return name.removeprefix("@")
 
-    def validate_constraints(self) -> None:
-        """The same, by the newer way to say it."""
+    def clean(self) -> dict[str, Any]:
+        """A person who is known already may have another wish: it is the same row."""
+        said = super().clean() or self.cleaned_data
+        known = Person.objects.filter(source=said.get("source", ""), name=said.get("name", ""))
+        self.instance = known.first() or self.instance
+        return said
 
 
 class WishFilter(admin.SimpleListFilter):
@@ -144,13 +150,12 @@ class PersonAdmin(PageButtons, ReadOnlyAdmin):
     def save_model(self, request: HttpRequest, obj: Person, form: Any, change: bool) -> None:
         """Only ever a wish: nothing else of a person can be edited."""
         wish, actor = form.cleaned_data["wish"], request.user.get_username()
-        name = obj.name.removeprefix("@")
         if wish == "block":
-            person = people.block(obj.source, name, actor, form.cleaned_data["reason"])
+            person = people.block(obj.source, obj.name, actor, form.cleaned_data["reason"])
         else:
             days = None if wish == "always" else int(wish)
             by = Person.By.OPERATOR
-            person = people.opt_out(obj.source, name, by, days=days, actor=actor)
+            person = people.opt_out(obj.source, obj.name, by, days=days, actor=actor)
         obj.pk = person.pk
         obj.refresh_from_db()
 
