@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from dmtrigger import pacing
+from dmtrigger.audit_admin import Audited
 from dmtrigger.models import Account
 from dmtrigger.pacing import Load
 from dmtrigger.page_buttons import PageButtons
@@ -29,7 +30,7 @@ class AccountList(ChangeList):
 
 
 @admin.register(Account)
-class AccountAdmin(PageButtons):
+class AccountAdmin(PageButtons, Audited):
     """Limits and user names are edited here; pauses come and go by themselves, or are ended."""
 
     list_display = ("account", "limit", "slots", "waiting", "until", "paused", "usage")

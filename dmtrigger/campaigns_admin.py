@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from dmtrigger import dry_run
+from dmtrigger.audit_admin import Audited
 from dmtrigger.campaigns import PRECEDENCE, in_order
 from dmtrigger.dry_run import Would
 from dmtrigger.models import Campaign, DirectMessage, Variant
@@ -90,7 +91,7 @@ class DryRunForm(forms.Form):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(admin.ModelAdmin[Campaign]):
+class CampaignAdmin(Audited):
     """In the order in which campaigns are asked; the first that means a comment answers it."""
 
     list_display = ("place", "name", "meant_for", "scores", "runs")

@@ -19,6 +19,7 @@ from comments.models import Comment
 from dmtrigger import people
 from dmtrigger.models import DirectMessage, Person
 from dmtrigger.page_buttons import PageButtons
+from dmtrigger.privacy_admin import PrivacyActions
 
 LAST = 5  # comments and messages of a person that are shown
 
@@ -100,7 +101,7 @@ class WishFilter(admin.SimpleListFilter):
 
 
 @admin.register(Person)
-class PersonAdmin(PageButtons, ReadOnlyAdmin):
+class PersonAdmin(PageButtons, PrivacyActions, ReadOnlyAdmin):
     """People with a wish that holds or held; others have no row."""
 
     list_display = ("name", "source", "what_holds", "last_wrote_at")
@@ -111,7 +112,7 @@ class PersonAdmin(PageButtons, ReadOnlyAdmin):
     ordering = ("-id",)
     fields = ("source", "name", "what_holds", "opted_out_at", "last_wrote_at")
     readonly_fields = ("what_holds",)
-    actions = ("opt_in", "unblock", "hand_back")
+    actions = ("opt_in", "unblock", "hand_back", *PrivacyActions.actions)
 
     class Media:
         css = {"all": ("dmtrigger/console.css",)}
