@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from comments.models import Comment
 from dmtrigger import links, pacing, people, policy
 from dmtrigger.models import Account, Campaign, DirectMessage, Variant
 from dmtrigger.policy import Facts, Limits, Refused

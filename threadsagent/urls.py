@@ -9,8 +9,8 @@ from rest_framework.routers import SimpleRouter
 
 from comments.views import CommentViewSet, MonitorViewSet
 from dmtrigger import incoming_views
-from dmtrigger.privacy_views import PersonDataViewSet, data_deletion, data_deletion_status
 from dmtrigger.opt_out import opt_out
+from dmtrigger.privacy_views import PersonDataViewSet, data_deletion, data_deletion_status
 from dmtrigger.views import (
     AccountViewSet,
     CampaignViewSet,

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dmtrigger', '0006_audit_log_is_fixed'),
+        ('dmtrigger', '0007_webhook_leases'),
     ]
 
     operations = [
