@@ -7,7 +7,7 @@ costs the line it begins on: reading goes on with the next.
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any, BinaryIO, NamedTuple
 
@@ -52,10 +52,16 @@ def read_comments(file: BinaryIO, start: Place, *, as_csv: bool) -> Iterator[Ent
     twice.
     """
     lines = _Lines(file)
-    read = _csv_records(lines) if as_csv else _json_records(lines)
+    read = _csv_records(lines, COLUMNS, OPTIONAL_COLUMNS) if as_csv else _json_records(lines)
     if start.position:
         lines.go_to(start)
     return _entries(lines, read)
+
+
+def read_csv(file: BinaryIO, columns: Sequence[str]) -> Iterator[Entry]:
+    """The entries of a CSV file of anything else, whose header has these columns; all are text."""
+    lines = _Lines(file)
+    return _entries(lines, _csv_records(lines, columns, ()))
 
 
 class _Lines(Iterator[str]):
@@ -120,17 +126,19 @@ def _json_records(lines: _Lines) -> Callable[[], Any]:
     return read
 
 
-def _csv_records(lines: _Lines) -> Callable[[], Any]:
+def _csv_records(
+    lines: _Lines, columns: Sequence[str], optional: Sequence[str]
+) -> Callable[[], Any]:
     # Strict: otherwise a quote that is not closed makes one comment of several, without a word.
     reader = csv.reader(lines, strict=True)
     try:
         header = next(reader, [])
     except (ValueError, csv.Error) as error:
         raise UnreadableFileError(f"line 1: the header is not CSV: {error}") from error
-    missing = [column for column in COLUMNS if column not in header]
+    missing = [column for column in columns if column not in header]
     if missing:
         raise UnreadableFileError(f"line 1: the header lacks {', '.join(missing)}")
-    twice = [column for column in COLUMNS + OPTIONAL_COLUMNS if header.count(column) > 1]
+    twice = [column for column in (*columns, *optional) if header.count(column) > 1]
     if twice:
         raise UnreadableFileError(f"line 1: the header has more than one {', '.join(twice)}")
 
@@ -144,7 +152,7 @@ def _csv_records(lines: _Lines) -> Callable[[], Any]:
             cells = f"has {len(row)} cells, the header has {len(header)}"
             raise ValueError(f"{cells} (is a comma not quoted?)")
         item: dict[str, Any] = dict(zip(header, row, strict=False))  # a row may be too short
-        return item | {name: _value(item[name]) for name in OPTIONAL_COLUMNS if name in item}
+        return item | {name: _value(item[name]) for name in optional if name in item}
 
     return read
 

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from comments.wakeup import wake
-from dmtrigger import outbox, retention, webhooks
+from dmtrigger import clicks, outbox, retention, webhooks
 
 MESSAGES_A_TASK = 100  # then the next task goes on, so that a worker can be stopped in between
 BATCHES_A_TASK = 10  # of webhooks; each can take ten seconds
@@ -39,3 +39,9 @@ def deliver_webhooks() -> None:
 def drop_old_data() -> dict[str, int]:
     """Drop, or take the persons out of, what is older than it is kept; returns how much."""
     return retention.drop_old()
+
+
+@shared_task(name="store_clicks")
+def store_clicks() -> int:
+    """Store the clicks that are noted in Redis; returns how many."""
+    return clicks.store_noted()

@@ -26,6 +26,8 @@ OPERATOR_RIGHTS = (
     "dmtrigger.view_person",
     "dmtrigger.add_person",
     "dmtrigger.change_person",
+    "dmtrigger.view_click",
+    "dmtrigger.view_conversion",
 )
 CAMPAIGN_MANAGERS = "Campaign managers"
 CAMPAIGN_MANAGER_RIGHTS = (
@@ -48,6 +50,8 @@ CAMPAIGN_MANAGER_RIGHTS = (
     "dmtrigger.view_deliveryattempt",
     "dmtrigger.view_messageevent",
     "dmtrigger.view_refusal",
+    "dmtrigger.view_click",
+    "dmtrigger.view_conversion",
 )
 ADMINISTRATORS = "Model administrators"
 ADMINISTRATOR_RIGHTS = (

@@ -5,6 +5,7 @@ Nothing here has a secret default: what is missing stops the start with its name
 docs/settings.md lists the variables.
 """
 
+import base64
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,6 +40,18 @@ def whole_number(name: str, *, default: int, least: int = 1) -> int:
     value: int = env.int(name, default=default)
     if value < least:
         raise ImproperlyConfigured(f"{name} must be at least {least}")
+    return value
+
+
+def signing_secret(name: str) -> str:
+    """A secret as Standard Webhooks have it, or nothing; one that is no base64 stops the start."""
+    value: str = env.str(name, default="")
+    try:
+        length = len(base64.b64decode(value.removeprefix("whsec_"), validate=True))
+    except ValueError:
+        length = 0
+    if value and length < 24:
+        raise ImproperlyConfigured(f"{name} must be whsec_ and 24 random bytes or more as base64")
     return value
 
 
@@ -85,6 +98,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "dmtrigger.redirect.answer_links",  # needs nothing of what follows, and must be fast
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "threadsagent.middleware.CommonMiddleware",
@@ -209,6 +223,7 @@ CELERY_BEAT_SCHEDULE = {
         ("rescue_direct_messages", 60.0),
         ("deliver_webhooks", SWEEP_SECONDS),
         ("drop_old_data", 3600.0),
+        ("store_clicks", 5.0),
         ("maintain_partitions", 3600.0),
     )
 }
@@ -243,6 +258,7 @@ CLICK_RETENTION_DAYS = whole_number("CLICK_RETENTION_DAYS", default=400)
 WEBHOOK_LOG_DAYS = whole_number("WEBHOOK_LOG_DAYS", default=30, least=8)
 DATA_DELETION_SECRET = env.str("DATA_DELETION_SECRET", default="")
 GRACE_SECONDS = whole_number("GRACE_SECONDS", default=10, least=0)  # for an undo
+CONVERSIONS_SECRET = signing_secret("CONVERSIONS_SECRET")  # empty: no conversions are taken
 MAX_BODY_BYTES = whole_number("MAX_BODY_BYTES", default=32 * 1024 * 1024)
 RATE_LIMIT_PER_MINUTE = whole_number("RATE_LIMIT_PER_MINUTE", default=100)
 
@@ -274,7 +290,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/",
-    "ENUM_NAME_OVERRIDES": {"IntentLabelEnum": "intents.models.Label"},
+    "ENUM_NAME_OVERRIDES": {
+        "IntentLabelEnum": "intents.models.Label",
+        "BatchStatusEnum": ["success", "partial", "error"],
+    },
 }
 
 # --- observability ----------------------------------------------------------------------------

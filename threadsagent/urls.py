@@ -9,6 +9,7 @@ from rest_framework.routers import SimpleRouter
 
 from comments.views import CommentViewSet, MonitorViewSet
 from dmtrigger import incoming_views
+from dmtrigger.attribution_views import ConversionViewSet, FunnelViewSet
 from dmtrigger.opt_out import opt_out
 from dmtrigger.privacy_views import PersonDataViewSet, data_deletion, data_deletion_status
 from dmtrigger.views import (
@@ -31,6 +32,8 @@ router.register("messages", DirectMessageViewSet)
 router.register("accounts", AccountViewSet)
 router.register("opt-outs", OptOutViewSet, basename="opt-out")
 router.register("refusals", RefusalViewSet)
+router.register("conversions", ConversionViewSet)
+router.register("funnel", FunnelViewSet, basename="funnel")
 
 person_data = PersonDataViewSet.as_view({"get": "retrieve", "delete": "destroy"})
 

@@ -1,0 +1,261 @@
+"""From comment to sale: how many came how far. Reads only.
+
+Every figure is of the comments that were stored in a period, whenever the rest came to it: so each
+step is a part of an earlier one, and a share is one. A stretch of time is a range of comment ids
+(`comments.partitions`), by which each table is read; no more of it is.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db.models import Count, Exists, OuterRef, Q, Sum
+
+from comments.models import Comment
+from comments.partitions import first_id, id_at, today
+from dmtrigger.comparing import MIN_SENT, Counts, Rate, Verdict, compare, rate
+from dmtrigger.models import Campaign, Click, Conversion, DirectMessage, Variant
+from dmtrigger.states import State
+from intents.models import IntentResult, Review
+
+MOST_GROUPS = 100  # those with the most messages; of posts there can be any number
+
+
+class By(StrEnum):
+    """What the funnel is taken apart by."""
+
+    CAMPAIGN = "campaign"
+    VARIANT = "variant"
+    POST = "post"
+    MODEL_VERSION = "model_version"
+
+
+FIELDS: Mapping[By, tuple[str, ...]] = {
+    By.CAMPAIGN: ("campaign_id",),
+    By.VARIANT: ("campaign_id", "variant_id"),
+    By.POST: ("source", "post_id"),
+    By.MODEL_VERSION: ("model_version",),
+}
+"""The fields of a message that make a group."""
+
+Key = tuple[Any, ...]
+
+
+class Period(NamedTuple):
+    """From `since` until before `until`, in whole seconds."""
+
+    since: datetime
+    until: datetime
+
+    def of(self, name: str) -> Q:
+        """The rows whose comment id, in the field `name`, was given out in the period."""
+        return Q((f"{name}__gte", id_at(self.since)), (f"{name}__lt", id_at(self.until)))
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its comments and reviews are all still there."""
+        oldest = today() - timedelta(days=settings.RETENTION_DAYS)
+        return id_at(self.since) >= first_id(oldest)
+
+
+@dataclass
+class Row:
+    """How many came how far; None: cannot be told, of this group or so long after."""
+
+    name: str = ""
+    comments: int | None = None
+    flagged: int | None = None
+    approved: int | None = None
+    sent: int = 0
+    clicked: int = 0
+    """Messages whose link a person followed, however often; previews and crawlers left out."""
+    converted: int = 0
+    """Messages that led to a sale."""
+    orders: int = 0
+    revenue: dict[str, Decimal] = field(default_factory=dict)
+    """By currency."""
+
+    @property
+    def click_rate(self) -> Rate | None:
+        return rate(self.clicked, self.sent)
+
+    @property
+    def conversion_rate(self) -> Rate | None:
+        return rate(self.converted, self.sent)
+
+
+@dataclass
+class Comparison:
+    """The variants of a campaign beside each other."""
+
+    campaign: str
+    variants: list[Row]
+    clicks: Verdict
+    conversions: Verdict
+
+
+@dataclass
+class Report:
+    """The funnel of a period."""
+
+    since: datetime
+    until: datetime
+    by: By
+    is_kept: bool
+    """Whether comments and reviews of the whole period are still there; else they are not told."""
+    total: Row
+    groups: list[Row]
+    comparisons: list[Comparison]
+
+
+def report(period: Period, by: By) -> Report:
+    """The funnel as a whole, by groups, and the campaigns' variants compared."""
+    variants = _by_message(period, By.VARIANT)
+    return Report(
+        since=period.since,
+        until=period.until,
+        by=by,
+        is_kept=period.is_kept,
+        total=_total(period, variants.values()),
+        groups=_groups(period, variants if by is By.VARIANT else _by_message(period, by), by),
+        comparisons=_comparisons(variants),
+    )
+
+
+# --- what is counted --------------------------------------------------------------------------
+
+
+def _by_message(period: Period, by: By) -> dict[Key, Row]:
+    """The steps from the approval on, of each group that has a message."""
+    fields = FIELDS[by]
+    messages = DirectMessage.objects.filter(period.of("comment_id")).order_by()
+    sent = Q(state=State.SENT)
+    clicks = Click.objects.filter(message=OuterRef("pk"), is_bot=False)
+    sales = Conversion.objects.filter(message=OuterRef("pk"))
+    counted = messages.values(*fields).annotate(
+        approved=Count("pk", filter=Q(review__status=Review.Status.APPROVED)),
+        sent=Count("pk", filter=sent),
+        clicked=Count("pk", filter=sent & Q(Exists(clicks))),
+        converted=Count("pk", filter=sent & Q(Exists(sales))),
+    )
+    rows = {}
+    for row in counted:
+        key = tuple(row.pop(name) for name in fields)
+        rows[key] = Row(**row)
+    sold = (
+        Conversion.objects.filter(period.of("message__comment_id"), message__state=State.SENT)
+        .order_by()
+        .values_list(*(f"message__{name}" for name in fields), "currency")
+        .annotate(Count("pk"), Sum("value"))
+    )
+    for *key, currency, orders, value in sold:
+        row = rows[tuple(key)]
+        row.orders += orders
+        row.revenue[currency] = value
+    return rows
+
+
+def _total(period: Period, rows: Iterable[Row]) -> Row:
+    """What all rows have together, and the steps before there is a message."""
+    total = Row()
+    for row in rows:
+        total.sent += row.sent
+        total.clicked += row.clicked
+        total.converted += row.converted
+        total.orders += row.orders
+        for currency, value in row.revenue.items():
+            total.revenue[currency] = total.revenue.get(currency, Decimal()) + value
+    if period.is_kept:
+        reviews = Review.objects.filter(period.of("intent_id"))
+        total.comments = Comment.objects.filter(period.of("pk")).count()
+        total.flagged = reviews.count()
+        total.approved = reviews.filter(status=Review.Status.APPROVED).count()
+    return total
+
+
+def _groups(period: Period, rows: dict[Key, Row], by: By) -> list[Row]:
+    """Those with the most messages first, with all that can be told of them."""
+    if not period.is_kept:
+        for row in rows.values():
+            row.approved = None  # some of the reviews are gone
+    elif by is By.MODEL_VERSION:
+        _add_models(period, rows)
+    order = sorted(rows, key=lambda key: (-rows[key].sent, str(key)))
+    most = {key: rows[key] for key in order[:MOST_GROUPS]}
+    if period.is_kept and by is By.POST:
+        _add_posts(period, most)
+    for key, name in _names(by, most).items():
+        most[key].name = name
+    return list(most.values())
+
+
+def _add_models(period: Period, rows: dict[Key, Row]) -> None:
+    """What each model analysed and flagged, also those whose answers led to no message."""
+    results = IntentResult.objects.filter(period.of("pk")).order_by()
+    flagged = Review.objects.filter(period.of("intent_id")).order_by()
+    for version, count in results.values_list("model_version").annotate(Count("pk")):
+        row = rows.setdefault((version,), Row(approved=0))
+        row.comments, row.flagged = count, 0
+    for version, count in flagged.values_list("intent__model_version").annotate(Count("pk")):
+        rows[version,].flagged = count
+
+
+def _add_posts(period: Period, rows: dict[Key, Row]) -> None:
+    """How many comments these posts had, and how many of them were flagged."""
+    posts = {post_id for _source, post_id in rows}
+    comments = Comment.objects.filter(period.of("pk"), post_id__in=posts).order_by()
+    flagged = Review.objects.filter(
+        period.of("intent_id"), intent__comment__post_id__in=posts
+    ).order_by()
+    for row in rows.values():
+        row.comments = row.flagged = 0
+    for *key, count in comments.values_list("source", "post_id").annotate(Count("pk")):
+        if tuple(key) in rows:
+            rows[tuple(key)].comments = count
+    names = ("intent__comment__source", "intent__comment__post_id")
+    for *key, count in flagged.values_list(*names).annotate(Count("pk")):
+        if tuple(key) in rows:
+            rows[tuple(key)].flagged = count
+
+
+def _names(by: By, keys: Iterable[Key]) -> dict[Key, str]:
+    """What people call the groups."""
+    if by is By.MODEL_VERSION:
+        return {key: key[0] or "(not known)" for key in keys}
+    if by is By.POST:
+        return {(source, post_id): f"{post_id} ({source})" for source, post_id in keys}
+    campaigns = Campaign.objects.in_bulk([key[0] for key in keys])
+    if by is By.CAMPAIGN:
+        return {key: campaigns[key[0]].name for key in keys}
+    variants = Variant.objects.in_bulk([key[1] for key in keys if key[1]])
+    return {
+        (campaign, variant): f"{campaigns[campaign]}: {variants.get(variant, '(deleted)')}"
+        for campaign, variant in keys
+    }
+
+
+# --- variants beside each other ---------------------------------------------------------------
+
+
+def _comparisons(rows: Mapping[Key, Row]) -> list[Comparison]:
+    """Of each campaign that has written to somebody and has variants to choose between.
+
+    One that is given to nobody any more is left out, unless there are enough messages of it.
+    """
+    campaigns = Campaign.objects.filter(pk__in={campaign for campaign, _variant in rows})
+    found = []
+    for campaign in campaigns.prefetch_related("variants").order_by("name"):
+        named = [
+            replace(rows.get((campaign.pk, variant.pk), Row()), name=variant.name)
+            for variant in sorted(campaign.variants.all(), key=lambda variant: variant.pk)
+            if variant.weight or rows.get((campaign.pk, variant.pk), Row()).sent >= MIN_SENT
+        ]
+        if len(named) > 1:
+            clicks = compare([Counts(row.name, row.sent, row.clicked) for row in named])
+            sales = compare([Counts(row.name, row.sent, row.converted) for row in named])
+            found.append(Comparison(campaign.name, named, clicks, sales))
+    return found
