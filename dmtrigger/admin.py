@@ -2,6 +2,7 @@
 
 from dmtrigger import (
     accounts_admin,
+    attribution_admin,
     campaigns_admin,
     messages_admin,
     people_admin,
@@ -12,6 +13,7 @@ from dmtrigger import (
 
 __all__ = [
     "accounts_admin",
+    "attribution_admin",
     "campaigns_admin",
     "messages_admin",
     "people_admin",

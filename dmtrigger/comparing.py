@@ -58,7 +58,7 @@ def compare(variants: Sequence[Counts]) -> Verdict:
     pairs = len(list(combinations(variants, 2)))
     chance = min(1.0, pairs * max(_chance(best, other) for other in others))
     if chance < ALPHA:
-        return Verdict(best.name, f"{best.name} is better (by chance: p = {_shown(chance)})")
+        return Verdict(best.name, f"{best.name} is better (p = {_shown(chance)})")
     return Verdict("", f"not enough data yet: it may be chance (p = {_shown(chance)})")
 
 

@@ -148,7 +148,7 @@ def _by_message(period: Period, by: By) -> dict[Key, Row]:
         rows[key] = Row(**row)
     sold = (
         Conversion.objects.filter(period.of("message__comment_id"), message__state=State.SENT)
-        .order_by()
+        .order_by("currency")
         .values_list(*(f"message__{name}" for name in fields), "currency")
         .annotate(Count("pk"), Sum("value"))
     )
