@@ -55,13 +55,6 @@ class Period(NamedTuple):
         """The rows whose comment id, in the field `name`, was given out in the period."""
         return Q((f"{name}__gte", id_at(self.since)), (f"{name}__lt", id_at(self.until)))
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether its comments and reviews are all still there."""
-        oldest = today() - timedelta(days=settings.RETENTION_DAYS)
-        return id_at(self.since) >= first_id(oldest)
-
-
 @dataclass
 class Row:
     """How many came how far; None: cannot be told, of this group or so long after."""
@@ -114,16 +107,23 @@ class Report:
 
 def report(period: Period, by: By) -> Report:
     """The funnel as a whole, by groups, and the campaigns' variants compared."""
-    variants = _by_message(period, By.VARIANT)
+    variants, is_kept = _by_message(period, By.VARIANT), _is_kept(period)
+    rows = variants if by is By.VARIANT else _by_message(period, by)
     return Report(
         since=period.since,
         until=period.until,
         by=by,
-        is_kept=period.is_kept,
-        total=_total(period, variants.values()),
-        groups=_groups(period, variants if by is By.VARIANT else _by_message(period, by), by),
+        is_kept=is_kept,
+        total=_total(period, variants.values(), is_kept=is_kept),
+        groups=_groups(period, rows, by, is_kept=is_kept),
         comparisons=_comparisons(variants),
     )
+
+
+def _is_kept(period: Period) -> bool:
+    """Whether all comments and reviews of the period are still there."""
+    oldest = today() - timedelta(days=settings.RETENTION_DAYS)
+    return id_at(period.since) >= first_id(oldest)
 
 
 # --- what is counted --------------------------------------------------------------------------
@@ -153,13 +153,13 @@ def _by_message(period: Period, by: By) -> dict[Key, Row]:
         .annotate(Count("pk"), Sum("value"))
     )
     for *key, currency, orders, value in sold:
-        row = rows[tuple(key)]
+        row = rows.setdefault(tuple(key), Row(approved=0))  # one that has come just now
         row.orders += orders
         row.revenue[currency] = value
     return rows
 
 
-def _total(period: Period, rows: Iterable[Row]) -> Row:
+def _total(period: Period, rows: Iterable[Row], *, is_kept: bool) -> Row:
     """What all rows have together, and the steps before there is a message."""
     total = Row()
     for row in rows:
@@ -169,7 +169,7 @@ def _total(period: Period, rows: Iterable[Row]) -> Row:
         total.orders += row.orders
         for currency, value in row.revenue.items():
             total.revenue[currency] = total.revenue.get(currency, Decimal()) + value
-    if period.is_kept:
+    if is_kept:
         reviews = Review.objects.filter(period.of("intent_id"))
         total.comments = Comment.objects.filter(period.of("pk")).count()
         total.flagged = reviews.count()
@@ -177,16 +177,16 @@ def _total(period: Period, rows: Iterable[Row]) -> Row:
     return total
 
 
-def _groups(period: Period, rows: dict[Key, Row], by: By) -> list[Row]:
+def _groups(period: Period, rows: dict[Key, Row], by: By, *, is_kept: bool) -> list[Row]:
     """Those with the most messages first, with all that can be told of them."""
-    if not period.is_kept:
+    if not is_kept:
         for row in rows.values():
             row.approved = None  # some of the reviews are gone
     elif by is By.MODEL_VERSION:
         _add_models(period, rows)
     order = sorted(rows, key=lambda key: (-rows[key].sent, str(key)))
     most = {key: rows[key] for key in order[:MOST_GROUPS]}
-    if period.is_kept and by is By.POST:
+    if is_kept and by is By.POST:
         _add_posts(period, most)
     for key, name in _names(by, most).items():
         most[key].name = name
@@ -201,7 +201,7 @@ def _add_models(period: Period, rows: dict[Key, Row]) -> None:
         row = rows.setdefault((version,), Row(approved=0))
         row.comments, row.flagged = count, 0
     for version, count in flagged.values_list("intent__model_version").annotate(Count("pk")):
-        rows[version,].flagged = count
+        rows.setdefault((version,), Row(approved=0)).flagged = count
 
 
 def _add_posts(period: Period, rows: dict[Key, Row]) -> None:
