@@ -72,7 +72,7 @@ class Bar(NamedTuple):
     """A step of the picture."""
 
     name: str
-    count: int
+    reached: int
     width: float
     """In percent of the widest."""
     share: float | None

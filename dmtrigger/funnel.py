@@ -55,6 +55,7 @@ class Period(NamedTuple):
         """The rows whose comment id, in the field `name`, was given out in the period."""
         return Q((f"{name}__gte", id_at(self.since)), (f"{name}__lt", id_at(self.until)))
 
+
 @dataclass
 class Row:
     """How many came how far; None: cannot be told, of this group or so long after."""

@@ -76,16 +76,22 @@ def test_more_than_a_batch_is_stored_in_one_run(message, monkeypatch):
 
 def test_killed_after_reading_nothing_is_lost(message):
     clicks.note(message.pk, BROWSER)
-    with mock.patch.object(clicks, "_store", side_effect=KeyboardInterrupt):
-        pytest.raises(KeyboardInterrupt, clicks.store_noted)
+    with (
+        mock.patch.object(clicks, "_store", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        clicks.store_noted()
     assert clicks.store_noted() == 1
     assert Click.objects.count() == 1
 
 
 def test_killed_after_storing_nothing_is_stored_twice(message):
     clicks.note(message.pk, BROWSER)
-    with mock.patch.object(clicks, "_take_away", side_effect=KeyboardInterrupt):
-        pytest.raises(KeyboardInterrupt, clicks.store_noted)
+    with (
+        mock.patch.object(clicks, "_take_away", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        clicks.store_noted()
     assert (Click.objects.count(), clicks.waiting()) == (1, 1)
     assert clicks.store_noted() == 1
     assert (Click.objects.count(), clicks.waiting()) == (1, 0)
@@ -101,7 +107,8 @@ def test_killed_halfway_through_taking_away_the_rest_is_taken_later(message, mon
         raise KeyboardInterrupt
 
     monkeypatch.setattr(clicks, "_take_away", half)
-    pytest.raises(KeyboardInterrupt, clicks.store_noted)
+    with pytest.raises(KeyboardInterrupt):
+        clicks.store_noted()
     monkeypatch.setattr(clicks, "_take_away", take_away)
     assert clicks.waiting() == 2
     clicks.store_noted()
@@ -110,7 +117,8 @@ def test_killed_halfway_through_taking_away_the_rest_is_taken_later(message, mon
 
 def test_a_click_that_comes_while_others_are_stored_stays(message, monkeypatch):
     clicks.note(message.pk, BROWSER)
-    store, came = clicks._store, []
+    store = clicks._store
+    came: list[int] = []
 
     def slowly(noted):
         store(noted)
@@ -169,8 +177,11 @@ def test_redis_going_away_before_the_taking_away_ends_the_run(message, monkeypat
 
 def test_without_the_database_clicks_wait_in_redis(message):
     clicks.note(message.pk, BROWSER)
-    with mock.patch.object(Click.objects, "bulk_create", side_effect=OperationalError):
-        pytest.raises(OperationalError, clicks.store_noted)
+    with (
+        mock.patch.object(Click.objects, "bulk_create", side_effect=OperationalError),
+        pytest.raises(OperationalError),
+    ):
+        clicks.store_noted()
     assert clicks.waiting() == 1
 
 

@@ -1,9 +1,15 @@
 """Sales come in signed, exactly, and each order once."""
 
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,7 +160,9 @@ def test_signed_calls_have_no_limit_and_strangers_have(token, settings):
 def test_telling_an_order_again_changes_nothing(token):
     post(sale(token))
     before = Conversion.objects.values().get()
-    answer = post(sale(token, value=49.9, at="2026-01-31T11:30:00+01:00"))  # the same, otherwise put
+    answer = post(
+        sale(token, value=49.9, at="2026-01-31T11:30:00+01:00")
+    )  # the same, otherwise put
     assert (answer.status_code, answer.json()["known"]) == (200, 1)
     assert Conversion.objects.values().get() == before
 
@@ -376,3 +384,33 @@ def test_lists_in_the_admin_are_read_only(admin_client, token):
 def test_the_time_a_sale_is_told_is_ours(token):
     post(sale(token))
     assert timezone.now() - Conversion.objects.get().created_at < timedelta(minutes=1)
+
+
+# The examples of docs/attribution.md ------------------------------------------------------------
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("language", "command", "order_id"),
+    [("python", [sys.executable, "-"], "A-1001"), ("bash", ["bash", "-eu", "-s"], "A-1002")],
+)
+def test_the_examples_of_the_guide_work_as_they_stand(
+    live_server, message, token, language, command, order_id
+):
+    if language == "bash" and not (shutil.which("curl") and shutil.which("openssl")):
+        pytest.skip("this example needs curl and openssl")
+    guide = (Path(__file__).parents[2] / "docs" / "attribution.md").read_text()
+    [example] = re.findall(rf"```{language}\n(.*?)```", guide, re.DOTALL)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "THREADSAGENT": live_server.url,
+        "TOKEN": token,
+        "CONVERSIONS_SECRET": SECRET,
+    }
+    result = subprocess.run(
+        command, input=example, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert '"stored":1' in result.stdout, result.stdout + result.stderr
+    stored = Conversion.objects.get()
+    assert (stored.order_id, stored.message) == (order_id, message)

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -26,7 +27,6 @@ from dmtrigger.states import State
 from intents.models import IntentResult, Review
 from tests.factories import (
     AccountFactory,
-    CampaignFactory,
     CommentFactory,
     DirectMessageFactory,
     IntentResultFactory,
@@ -176,14 +176,18 @@ def test_every_figure_is_that_of_a_recount(now, variants, comments, since, lengt
 
 def check(row: Row | None, expected: Row, names: tuple[str, ...]) -> None:
     """A group without anything need not be there."""
-    assert figures(row or Row(comments=0, flagged=0, approved=0), *names) == figures(expected, *names)
+    assert figures(row or Row(comments=0, flagged=0, approved=0), *names) == figures(
+        expected, *names
+    )
 
 
 def test_periods_that_follow_each_other_leave_nothing_out_and_count_nothing_twice(now, variants):
     for number in range(6):
-        make(number, Made(number, "p1", "m1", "approved", 0, State.SENT, [False], []), now, variants)
+        make(
+            number, Made(number, "p1", "m1", "approved", 0, State.SENT, [False], []), now, variants
+        )
     ends = [now + timedelta(hours=hour) for hour in (0, 1, 3, 6)]
-    parts = [funnel.report(Period(*p), By.CAMPAIGN).total for p in zip(ends, ends[1:], strict=False)]
+    parts = [funnel.report(Period(*p), By.CAMPAIGN).total for p in pairwise(ends)]
     assert [part.sent for part in parts] == [1, 2, 3]
 
 
@@ -228,7 +232,9 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(now, variants, by):
     make(1, Made(0, "p1", "m1", "approved", 2, State.SENT, [False], [("1", "EUR")]), now, variants)
     before = queries()
     for number in range(2, 12):
-        made = Made(1, f"p{number}", "m2", "approved", number % 3, State.SENT, [False], [("1", "USD")])
+        made = Made(
+            1, f"p{number}", "m2", "approved", number % 3, State.SENT, [False], [("1", "USD")]
+        )
         make(number, made, now, variants)
     assert queries() == before <= 14
 

@@ -82,7 +82,9 @@ def test_what_is_refused_is_named_by_line_and_field_and_the_rest_goes_on(token, 
 
 
 def test_columns_may_come_in_any_order_and_with_others(token, write):
-    file = write(f"EUR,x,A-1,2026-01-31T10:30:00Z,{token},1", header="currency,n,order_id,at,token,value")
+    file = write(
+        f"EUR,x,A-1,2026-01-31T10:30:00Z,{token},1", header="currency,n,order_id,at,token,value"
+    )
     assert run(file)[0].startswith("1 sales: 1 stored")
 
 
@@ -125,15 +127,15 @@ def test_a_database_that_fails_halfway_keeps_what_was_stored(token, write, monke
         return record(items)
 
     file = write(row(token, "A-1"), row(token, "A-2"))
-    with mock.patch.object(conversions, "record", fail_later):
-        with pytest.raises(CommandError, match="What was stored is kept"):
-            run(file)
+    kept = pytest.raises(CommandError, match="What was stored is kept")
+    with mock.patch.object(conversions, "record", fail_later), kept:
+        run(file)
     assert Conversion.objects.count() == 1
     assert run(file)[0] == "2 sales: 1 stored, 1 known, 0 told otherwise before, 0 refused"
 
 
 def test_ctrl_c_ends_with_the_exit_code_that_shells_know(token, write):
-    with mock.patch.object(conversions, "record", side_effect=KeyboardInterrupt):
-        with pytest.raises(SystemExit) as end:
-            run(write(row(token, "A-1")))
+    stopped = mock.patch.object(conversions, "record", side_effect=KeyboardInterrupt)
+    with stopped, pytest.raises(SystemExit) as end:
+        run(write(row(token, "A-1")))
     assert end.value.code == 130

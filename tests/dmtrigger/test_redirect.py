@@ -37,7 +37,9 @@ def token(message) -> str:
 
 def visit(token: str, method: str = "GET", client: Client | None = None, **headers: str):
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return (client or Client()).generic(method, f"/r/{token}", headers={"User-Agent": PHONE} | names)
+    return (client or Client()).generic(
+        method, f"/r/{token}", headers={"User-Agent": PHONE} | names
+    )
 
 
 def test_a_link_leads_to_the_messages_own_address_and_names_the_message_there(token):
@@ -57,7 +59,16 @@ def test_a_visit_is_one_click_of_the_message(message, token):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["", "x", "AAAAAAAAAAAAAAAAAAAAAA", "../admin", "https://evil.example", "%00", "ä", "a" * 5_000],
+    [
+        "",
+        "x",
+        "AAAAAAAAAAAAAAAAAAAAAA",
+        "../admin",
+        "https://evil.example",
+        "%00",
+        "ä",
+        "a" * 5_000,
+    ],
 )
 def test_a_token_that_is_none_of_ours_gets_a_page_for_people(wrong):
     with mock.patch.object(connection, "cursor", side_effect=AssertionError("not worth a query")):

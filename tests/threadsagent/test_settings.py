@@ -55,3 +55,14 @@ def test_redis_as_a_broker_gets_time_outs_and_rabbitmq_has_its_own():
     options = read("CELERY_BROKER_TRANSPORT_OPTIONS", CELERY_BROKER_URL="redis://h:1/1")
     assert "socket_timeout" in options
     assert "read_timeout" in read("CELERY_BROKER_TRANSPORT_OPTIONS")
+
+
+@pytest.mark.parametrize("value", ["not base64!", "whsec_c2hvcnQ=", "whsec_"])
+def test_a_secret_that_signs_nothing_safely_stops_the_start(value):
+    assert "CONVERSIONS_SECRET must be" in read("CONVERSIONS_SECRET", CONVERSIONS_SECRET=value)
+
+
+def test_conversions_have_no_secret_unless_one_is_set():
+    assert read("CONVERSIONS_SECRET") == "''"
+    good = "whsec_" + "QUJD" * 8
+    assert read("CONVERSIONS_SECRET", CONVERSIONS_SECRET=good) == repr(good)
