@@ -135,10 +135,13 @@ def _by_message(period: Period, by: By) -> dict[Key, Row]:
     fields = FIELDS[by]
     messages = DirectMessage.objects.filter(period.of("comment_id")).order_by()
     sent = Q(state=State.SENT)
+    approved = Review.objects.filter(
+        period.of("intent_id"), pk=OuterRef("review_id"), status=Review.Status.APPROVED
+    )
     clicks = Click.objects.filter(message=OuterRef("pk"), is_bot=False)
     sales = Conversion.objects.filter(message=OuterRef("pk"))
     counted = messages.values(*fields).annotate(
-        approved=Count("pk", filter=Q(review__status=Review.Status.APPROVED)),
+        approved=Count("pk", filter=Q(Exists(approved))),
         sent=Count("pk", filter=sent),
         clicked=Count("pk", filter=sent & Q(Exists(clicks))),
         converted=Count("pk", filter=sent & Q(Exists(sales))),
@@ -197,30 +200,31 @@ def _groups(period: Period, rows: dict[Key, Row], by: By, *, is_kept: bool) -> l
 def _add_models(period: Period, rows: dict[Key, Row]) -> None:
     """What each model analysed and flagged, also those whose answers led to no message."""
     results = IntentResult.objects.filter(period.of("pk")).order_by()
-    flagged = Review.objects.filter(period.of("intent_id")).order_by()
-    for version, count in results.values_list("model_version").annotate(Count("pk")):
+    counted = results.values_list("model_version").annotate(**_counts(period))
+    for version, comments, flagged in counted:
         row = rows.setdefault((version,), Row(approved=0))
-        row.comments, row.flagged = count, 0
-    for version, count in flagged.values_list("intent__model_version").annotate(Count("pk")):
-        rows.setdefault((version,), Row(approved=0)).flagged = count
+        row.comments, row.flagged = comments, flagged
 
 
 def _add_posts(period: Period, rows: dict[Key, Row]) -> None:
     """How many comments these posts had, and how many of them were flagged."""
     posts = {post_id for _source, post_id in rows}
     comments = Comment.objects.filter(period.of("pk"), post_id__in=posts).order_by()
-    flagged = Review.objects.filter(
-        period.of("intent_id"), intent__comment__post_id__in=posts
-    ).order_by()
     for row in rows.values():
         row.comments = row.flagged = 0
-    for *key, count in comments.values_list("source", "post_id").annotate(Count("pk")):
-        if tuple(key) in rows:
-            rows[tuple(key)].comments = count
-    names = ("intent__comment__source", "intent__comment__post_id")
-    for *key, count in flagged.values_list(*names).annotate(Count("pk")):
-        if tuple(key) in rows:
-            rows[tuple(key)].flagged = count
+    counted = comments.values_list("source", "post_id").annotate(**_counts(period))
+    for *key, count, flagged in counted:
+        if tuple(key) in rows:  # a post's id may be another platform's too
+            rows[tuple(key)].comments, rows[tuple(key)].flagged = count, flagged
+
+
+def _counts(period: Period) -> dict[str, Count]:
+    """Of comments or their results: how many there are, and how many were flagged.
+
+    The period is said of the reviews too: from that of the one PostgreSQL would not conclude it.
+    """
+    reviews = Review.objects.filter(period.of("intent_id"), intent_id=OuterRef("pk"))
+    return {"all": Count("pk"), "flagged": Count("pk", filter=Q(Exists(reviews)))}
 
 
 def _names(by: By, keys: Iterable[Key]) -> dict[Key, str]:
