@@ -88,10 +88,16 @@ def _target(token: str) -> Target | None:
     found = _row(comment_id)
     if found is None or not found[1].startswith(SCHEMES):
         return None
-    target = (found[0], iri_to_uri(links.with_parameters(found[1], {PARAMETER: token})))
+    target = (found[0], iri_to_uri(_naming(found[1], token)))
     with _lock:
         _targets[token] = target
     return target
+
+
+def _naming(link: str, token: str) -> str:
+    """The link with the token as a parameter, and everything else in it as it was."""
+    address, mark, fragment = link.partition("#")
+    return f"{address}{'&' if '?' in address else '?'}{PARAMETER}={token}{mark}{fragment}"
 
 
 def _row(comment_id: int) -> Target | None:

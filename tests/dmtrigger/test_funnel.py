@@ -144,7 +144,9 @@ STEPS = ("approved", "sent", "clicked", "converted", "orders", "revenue")
     deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    comments=st.lists(made_comments, max_size=14), since=st.integers(0, 5), length=st.integers(1, 6)
+    comments=st.lists(made_comments, min_size=4, max_size=14),
+    since=st.integers(0, 2),
+    length=st.integers(2, 6),
 )
 def test_every_figure_is_that_of_a_recount(now, variants, comments, since, length):
     clear()
@@ -179,6 +181,21 @@ def check(row: Row | None, expected: Row, names: tuple[str, ...]) -> None:
     assert figures(row or Row(comments=0, flagged=0, approved=0), *names) == figures(
         expected, *names
     )
+
+
+def test_a_preview_is_no_click_and_a_person_is_one_however_often(now, variants):
+    for number, clicks in enumerate([[True], [True, True], [False, False, True], []]):
+        made = Made(0, "p1", "m1", "approved", 0, State.SENT, clicks, [])
+        make(number, made, now, variants)
+    total = funnel.report(Period(now, now + timedelta(hours=1)), By.CAMPAIGN).total
+    assert (total.sent, total.clicked) == (4, 1)
+
+
+def test_what_was_not_sent_was_neither_clicked_nor_bought(now, variants):
+    made = Made(0, "p1", "m1", "approved", 0, State.FAILED, [False], [("20", "EUR")])
+    make(0, made, now, variants)
+    total = funnel.report(Period(now, now + timedelta(hours=1)), By.CAMPAIGN).total
+    assert figures(total, *STEPS) == figures(Row(approved=1), *STEPS)
 
 
 def test_periods_that_follow_each_other_leave_nothing_out_and_count_nothing_twice(now, variants):

@@ -49,6 +49,24 @@ def test_a_link_leads_to_the_messages_own_address_and_names_the_message_there(to
     assert answer["Content-Length"] == "0"
 
 
+@pytest.mark.parametrize(
+    ("link", "leads_to"),
+    [
+        ("https://shop.example", "https://shop.example?ta={}"),
+        ("https://shop.example/a?b=1", "https://shop.example/a?b=1&ta={}"),
+        (
+            "https://shop.example/a?b=%20c+d&e&f=#size",
+            "https://shop.example/a?b=%20c+d&e&f=&ta={}#size",
+        ),
+        ("https://shop.example/#a?b", "https://shop.example/?ta={}#a?b"),
+        ("http://shop.example/größe?q=ü", "http://shop.example/gr%C3%B6%C3%9Fe?q=%C3%BC&ta={}"),
+    ],
+)
+def test_the_rest_of_the_address_stays_as_it_was(link, leads_to):
+    token = links.token_of(DirectMessageFactory(link=link).comment_id)
+    assert visit(token)["Location"] == leads_to.format(token)
+
+
 def test_a_visit_is_one_click_of_the_message(message, token):
     visit(token)
     assert (clicks.waiting(), Click.objects.count()) == (1, 0)
