@@ -4,7 +4,7 @@ Starts PostgreSQL, Valkey and web processes with one worker of four threads each
 links over eight connections: those that nobody has followed before (each a query), the same few
 again and again (from memory), and the first kind by a plain view behind all of the middleware,
 which stores no click. They take turns, so that all meet the same machine. The clicks are counted
-afterwards. Prints a table and a last line of JSON; two minutes.
+afterwards. Prints a table and a last line of JSON; a minute.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import django
@@ -26,7 +27,7 @@ from tests.benchmarks import usage, visitors
 from tests.benchmarks.bench import progress
 from tests.benchmarks.command import QUICK_HELP, run
 from tests.benchmarks.figures import Figures, Times, heading
-from tests.benchmarks.services import Services
+from tests.benchmarks.services import Services, Web
 
 CONNECTIONS = 8
 WARM_UP = 500
@@ -51,6 +52,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(partial(_measure, quick=options.quick), rabbitmq=False)
 
 
+@dataclass
+class Links:
+    """The links that there are, and what following them took."""
+
+    new: list[str]
+    few: list[str]
+    webs: dict[str, Web]
+    visited: int = 0
+    """By the product, which must make a click of each."""
+    times: dict[str, Times] = field(default_factory=lambda: {kind: Times() for kind in KINDS})
+    rates: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    cpu: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
+
+    def follow(self, kind: str, count: int) -> tuple[float, list[float]]:
+        """Follow so many; the seconds in all and of each."""
+        if kind == "again":
+            tokens = [self.few[number % FEW] for number in range(count)]
+        else:
+            tokens = [self.new.pop() for _ in range(count)]
+        self.visited += count if kind != "plain" else 0
+        return visitors.visit(self.webs[kind].url, tokens, CONNECTIONS)
+
+    def measure(self, kind: str, count: int) -> None:
+        """Follow so many and keep what that took."""
+        worker = self.webs[kind].worker
+        gc.collect()
+        before = usage.cpu_seconds(worker)
+        seconds, each = self.follow(kind, count)
+        self.cpu[kind] += usage.cpu_seconds(worker) - before
+        self.times[kind].seconds += each
+        self.rates[kind].append(count / seconds)
+
+
 def _measure(services: Services, stack: contextlib.ExitStack, *, quick: bool) -> None:
     django.setup()
     logging.disable(logging.INFO)  # its lines would break the progress bars
@@ -59,48 +93,35 @@ def _measure(services: Services, stack: contextlib.ExitStack, *, quick: bool) ->
     rounds, visits = QUICK if quick else (ROUNDS, VISITS)
     ours = stack.enter_context(services.web("web", "threadsagent.settings"))
     plain = stack.enter_context(services.web("plain", "tests.benchmarks.plain_redirect_settings"))
-    webs = {"new": ours, "again": ours, "plain": plain}
     tokens = _messages(2 * (rounds * visits + WARM_UP) + FEW)
-    few = [tokens.pop() for _ in range(FEW)]
+    webs = {"new": ours, "again": ours, "plain": plain}
+    links = Links(tokens[FEW:], tokens[:FEW], webs)
     figures = Figures(machine(quick=quick))
-
-    def links(kind: str, count: int) -> list[str]:
-        if kind == "again":
-            return [few[n % FEW] for n in range(count)]
-        return [tokens.pop() for _ in range(count)]
-
-    visited = 0
-    for kind in ("again", "new", "plain"):
-        # every thread has its connections then
-        visitors.visit(webs[kind].url, links(kind, WARM_UP), CONNECTIONS)
-        visited += WARM_UP if kind != "plain" else 0
-    times = {kind: Times() for kind in KINDS}
-    rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    used = dict.fromkeys(KINDS, 0.0)
+    for kind in KINDS:
+        links.follow(kind, WARM_UP)  # every thread has its connections then
     gc.disable()
     for _ in progress(range(rounds), "rounds"):
         for kind in KINDS:
-            gc.collect()
-            before = usage.cpu_seconds(webs[kind].worker)
-            seconds, each = visitors.visit(webs[kind].url, links(kind, visits), CONNECTIONS)
-            used[kind] += usage.cpu_seconds(webs[kind].worker) - before
-            times[kind].seconds += each
-            rates[kind].append(visits / seconds)
-            visited += visits if kind != "plain" else 0
+            links.measure(kind, visits)
     for kind in KINDS:
-        figures[f"redirect_{kind}_per_s"] = statistics.median(rates[kind])
-        figures[f"redirect_{kind}_slowest_round_per_s"] = min(rates[kind])
-        figures[f"redirect_{kind}_median_ms"] = 1_000 * times[kind].median
-        figures[f"redirect_{kind}_p95_ms"] = 1_000 * times[kind].p95
-        figures[f"redirect_{kind}_n"] = len(times[kind].seconds)
-        figures[f"redirect_{kind}_cpu_ms"] = 1_000 * used[kind] / len(times[kind].seconds)
-        figures[f"redirect_{kind}_rss_mb"] = usage.memory(webs[kind].worker, "VmRSS")
-    _count_clicks(figures, visited)
+        _add(figures, kind, links)
     figures["redirect_new_times_plain"] = figures.number("redirect_new_per_s") / figures.number(
         "redirect_plain_per_s"
     )
+    _count_clicks(figures, links.visited)
     sys.stdout.write(_table(figures))
     sys.stdout.write(f"{json.dumps(figures.rounded())}\n")
+
+
+def _add(figures: Figures, kind: str, links: Links) -> None:
+    times, rates = links.times[kind], links.rates[kind]
+    figures[f"redirect_{kind}_per_s"] = statistics.median(rates)
+    figures[f"redirect_{kind}_slowest_round_per_s"] = min(rates)
+    figures[f"redirect_{kind}_median_ms"] = 1_000 * times.median
+    figures[f"redirect_{kind}_p95_ms"] = 1_000 * times.p95
+    figures[f"redirect_{kind}_n"] = len(times.seconds)
+    figures[f"redirect_{kind}_cpu_ms"] = 1_000 * links.cpu[kind] / len(times.seconds)
+    figures[f"redirect_{kind}_rss_mb"] = usage.memory(links.webs[kind].worker, "VmRSS")
 
 
 def _messages(count: int) -> list[str]:
