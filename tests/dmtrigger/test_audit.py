@@ -11,12 +11,13 @@ from dmtrigger import audit, outbox, people
 from dmtrigger.models import Account, AuditEntry, Campaign, Person, WebhookEndpoint
 from intents import registry
 from intents.models import ModelVersion, Review
-from intents.reviews import decide
+from intents.reviews import decide, flag
 from intents.signals import model_promoted
 from tests.factories import (
     AccountFactory,
     CampaignFactory,
     DirectMessageFactory,
+    IntentResultFactory,
     ReviewFactory,
     UserFactory,
 )
@@ -46,7 +47,8 @@ def forms_of(page, **changes: str) -> dict[str, str]:
 def inputs_of(field) -> list[tuple[str, object]]:
     widget, name = field.field.widget, field.html_name
     if isinstance(widget, MultiWidget):  # a date and a time
-        return [(f"{name}_{n}", part) for n, part in enumerate(widget.decompress(field.value()))]
+        parts = widget.decompress(field.value()) or []
+        return [(f"{name}_{n}", part) for n, part in enumerate(parts)]
     return [(name, field.value())]
 
 
@@ -129,9 +131,6 @@ def test_a_decision_by_rule_says_the_rule():
 
 
 def test_a_rejection_by_the_policy_names_nobody():
-    from intents.reviews import flag
-    from tests.factories import IntentResultFactory
-
     people.block("fake_platform", "ada", "olga")
     CampaignFactory()
     flag([IntentResultFactory()])

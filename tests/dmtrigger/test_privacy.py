@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
@@ -96,7 +97,7 @@ def everything(operator, endpoint) -> DirectMessage:
     for row in (message, message.review, message.review.intent.comment, Person.objects.get()):
         LogEntry.objects.create(
             user=operator,
-            content_type=privacy.ContentType.objects.get_for_model(row),
+            content_type=ContentType.objects.get_for_model(row),
             object_id=str(row.pk),
             object_repr=f"{row} {NAME}",
             action_flag=CHANGE,
@@ -189,7 +190,7 @@ def test_nothing_of_others_is_touched(everything):
         fields = [field.attname for field in row._meta.concrete_fields]
         assert all(getattr(again, name) == getattr(row, name) for name in fields)
     result = IntentResult.objects.get(evidence__isnull=False)
-    assert result.evidence["nearest"] == [["nice", "praise", 0.8]]
+    assert (result.evidence or {})["nearest"] == [["nice", "praise", 0.8]]
 
 
 def test_what_stays_still_counts(everything):
@@ -213,7 +214,7 @@ def test_an_erasure_is_all_or_nothing(everything, monkeypatch):
     def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(privacy.refusals, "forget_persons", fail)
+    monkeypatch.setattr("dmtrigger.privacy.refusals.forget_persons", fail)
     with pytest.raises(ZeroDivisionError):
         erase_person(SOURCE, NAME, "olga")
     assert columns_with(NAME, TEXT) == before
@@ -658,8 +659,8 @@ def test_a_code_that_is_not_ours_says_nothing(stranger, forged):
     assert stranger.get(f"{CALLBACK}/{forged}").status_code == 403
 
 
-def test_a_code_of_another_entry_says_nothing(stranger):
+def test_a_code_of_another_entry_says_nothing(stranger, settings):
     people.block(SOURCE, NAME, "olga")
     entry = AuditEntry.objects.get()
-    code = privacy._code(privacy.settings.SECRET_KEY, entry.pk)
+    code = privacy._code(settings.SECRET_KEY, entry.pk)
     assert stranger.get(f"{CALLBACK}/{code}").status_code == 403

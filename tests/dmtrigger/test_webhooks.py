@@ -57,14 +57,14 @@ class Running:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.received.append((dict(self.headers.items()), body))
-                receiver.before()
-                time.sleep(receiver.seconds)
-                self.send_response(receiver.status)
-                self.send_header("Location", receiver.url)
-                self.send_header("Content-Length", str(len(receiver.answer)))
+                told.received.append((dict(self.headers.items()), body))
+                told.before()
+                time.sleep(told.seconds)
+                self.send_response(told.status)
+                self.send_header("Location", told.url)
+                self.send_header("Content-Length", str(len(told.answer)))
                 self.end_headers()
-                self.wfile.write(receiver.answer)
+                self.wfile.write(told.answer)
 
             def log_message(self, *_: object) -> None:
                 """Not to the tests' output."""
@@ -77,10 +77,10 @@ class Running:
                 """The caller went away, as it should."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        receiver = Receiver(self.server.server_port)
+        told = Receiver(self.server.server_port)
         self.serving = Thread(target=self.server.serve_forever, args=[0.02])
         self.serving.start()
-        return receiver
+        return told
 
     def __exit__(self, *_: object) -> None:
         self.server.shutdown()
@@ -206,6 +206,7 @@ def test_a_refused_event_is_tried_again_and_then_given_up(endpoint, receiver, st
         delivery = WebhookDelivery.objects.get()
         assert (delivery.attempts, delivery.last_error) == (attempt, f"HTTP {status}")
         if attempt <= len(webhooks.SCHEDULE):
+            assert delivery.next_attempt_at is not None
             assert delivery.next_attempt_at >= before + webhooks.SCHEDULE[attempt - 1]
             assert webhooks.deliver_next() is None  # not before it is due
             make_due()
@@ -480,7 +481,7 @@ def test_plain_http_is_for_debugging(settings):
 def stands_for(monkeypatch, *addresses: str) -> None:
     """Have every name stand for these."""
     found = [(0, 0, 0, "", (address, 443)) for address in addresses]
-    monkeypatch.setattr(endpoints.socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr("dmtrigger.endpoints.socket.getaddrinfo", lambda *_, **__: found)
 
 
 @pytest.mark.parametrize("addresses", [["169.254.169.254"], ["10.0.0.1", "fe80::1%eth0"]])
