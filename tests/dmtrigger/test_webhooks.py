@@ -1,11 +1,13 @@
 """Every change of a message's state is told, signed, at least once, and holds up nothing."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -24,6 +26,7 @@ from tests.factories import DirectMessageFactory
 
 pytestmark = pytest.mark.django_db
 State = WebhookDelivery.State
+DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
 
 
 class Receiver:
@@ -133,6 +136,23 @@ def test_a_sent_message_is_told_step_by_step_and_signed(endpoint, receiver, fake
     delivery = WebhookDelivery.objects.get()
     assert (delivery.state, delivery.status_code, delivery.attempts) == (State.DELIVERED, 200, 1)
     assert delivery.delivered_at is not None
+
+
+def test_the_receiver_of_the_docs_takes_it_once_and_refuses_others(endpoint, receiver):
+    [code] = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    handled: list[str] = []
+    program: dict[str, Any] = {
+        "is_new": lambda _id: not handled,
+        "handle": lambda kind, _data: handled.append(kind),
+    }
+    exec(code, program)  # noqa: S102 - our own
+    program["SECRET"] = endpoint.secret
+    outbox.cancel(DirectMessageFactory().pk, "olga")
+    webhooks.deliver_next()
+    [(headers, body)] = receiver.received
+    answers = [program["receive"](headers, told) for told in (body, body, body + b" ")]
+    assert answers == [204, 204, 401]
+    assert handled == ["message.cancelled"]
 
 
 def test_another_secret_does_not_verify(endpoint, receiver):
