@@ -35,7 +35,7 @@ def wake(task: Task, seconds: float = 0) -> None:  # type: ignore[type-arg]  # g
     try:
         with breaker:
             task.apply_async(
-                countdown=seconds or None,
+                countdown=seconds,
                 expires=EXPIRES_SECONDS,
                 confirm_timeout=CONFIRM_SECONDS,  # type: ignore[call-arg]  # goes on to kombu
             )

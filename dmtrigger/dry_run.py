@@ -127,14 +127,22 @@ class _Past(NamedTuple):
 
     @classmethod
     def of(cls, intents: Sequence[IntentResult]) -> "_Past":
-        names = {intent.comment.author for intent in intents}
+        authors = {(intent.comment.source, intent.comment.author) for intent in intents}
+        known = {who: people.known_as(*who) for who in authors}
+        names = {name for stored in known.values() for name in stored}
         ours = {intent.comment_id for intent in intents}
         persons = Person.objects.select_related("talking_with").filter(name__in=names)
         sent = DirectMessage.objects.filter(recipient__in=names, state=State.SENT)
         if intents:
             sent = sent.filter(sent_at__gt=min(intent.created_at for intent in intents) - WEEK)
+        rows_of = {(person.source, person.name): person for person in persons}
         past = cls(
-            {(person.source, person.name): person for person in persons},
+            {
+                who: rows_of[who[0], name]
+                for who, stored in known.items()
+                for name in stored
+                if (who[0], name) in rows_of
+            },
             {(account.source, account.name): account for account in Account.objects.all()},
             defaultdict(list),
         )

@@ -147,7 +147,7 @@ def resume(account: Account, by: str) -> None:
     Account.objects.filter(pk=account.pk).update(
         paused_until=None, pause_reason="", next_slot_at=None, usage_percent=None, usage_at=None
     )
-    audit.record(by, "resume account", str(account), reason=account.pause_reason)
+    audit.record(by, "resume account", str(account))
 
 
 class Load(NamedTuple):

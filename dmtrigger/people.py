@@ -98,9 +98,7 @@ def contact(
 ) -> Contact:
     """What is known of a person; `besides` is a message that does not count against itself."""
     names = known_as(source, name)
-    person = (
-        Person.objects.select_related("talking_with").filter(source=source, name__in=names).first()
-    )
+    person = find(source, name)
     messages = DirectMessage.objects.filter(recipient__in=names, source=source)
     if besides is not None:
         messages = messages.exclude(pk=besides.pk)
@@ -108,6 +106,12 @@ def contact(
     waiting = messages.filter(state__in=WAITING).count()
     times = sent.values_list("sent_at", flat=True)
     return contact_of(person, now, waiting, tuple(at for at in times if at is not None))
+
+
+def find(source: str, name: str) -> Person | None:
+    """The person's row, also where only the wish of somebody erased is left; most have none."""
+    rows = Person.objects.select_related("talking_with").filter(source=source)
+    return rows.filter(name__in=known_as(source, name)).first()
 
 
 def contact_of(

@@ -112,7 +112,7 @@ class PersonAdmin(PageButtons, PrivacyActions, ReadOnlyAdmin):
     ordering = ("-id",)
     fields = ("source", "name", "what_holds", "opted_out_at", "last_wrote_at")
     readonly_fields = ("what_holds",)
-    actions = ("opt_in", "unblock", "hand_back", *PrivacyActions.actions)
+    actions: tuple[str, ...] = ("opt_in", "unblock", "hand_back", *PrivacyActions.actions)
 
     class Media:
         css = {"all": ("dmtrigger/console.css",)}

@@ -16,7 +16,7 @@ from dmtrigger.privacy import erase_person, export_person
 class PrivacyActions(admin.ModelAdmin[Any]):
     """Actions of a list of people."""
 
-    actions = ("export_selected", "erase_selected")
+    actions: tuple[str, ...] = ("export_selected", "erase_selected")
 
     def has_erase_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("dmtrigger.erase_person")

@@ -23,7 +23,7 @@ from comments.admin import SEARCH_HELP, FirstRows, matching
 from comments.models import Comment
 from dmtrigger import outbox, people, policy
 from dmtrigger.campaigns import Draft, Match, draft, in_order, matches
-from dmtrigger.models import DirectMessage, Person
+from dmtrigger.models import DirectMessage
 from dmtrigger.people_admin import history, wishes
 from dmtrigger.states import State
 from intents.models import IntentResult, Label, Review
@@ -378,8 +378,7 @@ def _matches(intent: IntentResult) -> list[Match]:
 
 def _about_the_author(request: HttpRequest, comment: Comment) -> dict[str, Any]:
     """What holds for the author, and what they wrote and got lately."""
-    rows = Person.objects.select_related("talking_with")
-    person = rows.filter(source=comment.source, name=comment.author).first()
+    person = people.find(comment.source, comment.author)
     about: dict[str, Any] = {
         "person": person,
         "wishes": wishes(person, timezone.now()) if person else [],

@@ -63,20 +63,20 @@ INTENTS = """
     WHERE id IN (SELECT id FROM intents_review ORDER BY id DESC LIMIT 100);
 """
 MESSAGES = """
-    INSERT INTO dmtrigger_campaign (name, is_active, post_id, link, template)
-    VALUES ('Launch', true, '', 'https://shop.example/', 'Hi');
     INSERT INTO dmtrigger_directmessage
-        (comment_id, external_id, post_id, posted_at, reason, review_id, campaign_id, sender,
-         recipient, text, state, attempts, maybe_delivered, next_attempt_at, claimed_at,
-         platform_message_id, last_error)
-    SELECT c.id, c.external_id, c.post_id, c.posted_at, '', r.id, campaign.id, c.source, c.author,
-           'Hi', CASE r.id %% 400 WHEN 1 THEN 'sending' WHEN 2 THEN 'unknown' WHEN 3 THEN 'pending'
+        (comment_id, external_id, source, post_id, posted_at, expires_at, reason, model_version,
+         review_id, account_id, campaign_id, channel, sender, recipient, text, link, state,
+         attempts, maybe_delivered, next_attempt_at, claimed_at, platform_message_id, last_error)
+    SELECT c.id, c.external_id, c.source, c.post_id, c.posted_at, c.posted_at + interval '7 days',
+           '', 'm', r.id, account.id, campaign.id, 'direct_message', c.source, c.author, 'Hi', '',
+            CASE r.id %% 400 WHEN 1 THEN 'sending' WHEN 2 THEN 'unknown' WHEN 3 THEN 'pending'
                  ELSE 'sent' END, 1, false, c.posted_at, c.posted_at, '', ''
     FROM intents_review r JOIN comments_comment c ON c.id = r.intent_id,
-         dmtrigger_campaign AS campaign
+         dmtrigger_campaign AS campaign, dmtrigger_account AS account
     WHERE r.status = 'approved' ORDER BY c.id;
-    INSERT INTO dmtrigger_deliveryattempt (message_id, number, outcome, detail)
-    SELECT id, 1, '', '' FROM dmtrigger_directmessage;
+    INSERT INTO dmtrigger_deliveryattempt
+        (message_id, account_id, number, outcome, detail, takes_slot)
+    SELECT id, account_id, 1, '', '', true FROM dmtrigger_directmessage;
 """
 
 
@@ -90,8 +90,10 @@ def million(django_db_setup, django_db_blocker) -> Iterator[date]:
         first = partitions.today() - timedelta(days=DAYS - 1)
         cursor.execute(
             "TRUNCATE comments_seencomment, intents_review, dmtrigger_directmessage,"
-            " dmtrigger_deliveryattempt, dmtrigger_campaign"
+            " dmtrigger_deliveryattempt, dmtrigger_campaign CASCADE"
         )
+        CampaignFactory()
+        AccountFactory()
         with mock.patch.object(partitions, "today", return_value=first):
             partitions.ensure_partitions(days_ahead=DAYS - 1)
         _change_indexes("remove_index")  # to fill them afterwards is faster

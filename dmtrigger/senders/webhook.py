@@ -8,10 +8,11 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from comments.http import Answer, FetchError, NeverSentError, request
+from comments.http import Answer, FetchError, NeverSentError
+from dmtrigger.endpoints import send_signed
 from dmtrigger.retry import Kind, Outcome
 from dmtrigger.senders.contract import Channel, Delivery, Sender
-from dmtrigger.signing import BadSecret, signed_headers
+from dmtrigger.signing import BadSecret
 
 SEND_SECONDS = 30.0  # for the whole call, as for a platform
 NOT_NOW = frozenset({408, 425, 429})
@@ -35,13 +36,8 @@ def send(delivery: Delivery) -> Outcome:
         }
     )
     try:
-        headers = signed_headers(endpoint.secret, delivery.key, body)
-        answer = request(
-            "POST",
-            endpoint.url,
-            seconds=SEND_SECONDS,
-            content=body,
-            headers={"Content-Type": "application/json"} | headers,
+        answer = send_signed(
+            endpoint.url, endpoint.secret, delivery.key, body, seconds=SEND_SECONDS
         )
     except BadSecret as error:
         return Outcome(Kind.HELD, str(error))

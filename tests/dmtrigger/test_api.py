@@ -300,7 +300,7 @@ def test_a_paused_account_is_resumed(api_of):
     assert (answer.status_code, answer.json()["paused_until"]) == (200, None)
     assert Account.objects.get().pause_reason == ""
     entry = AuditEntry.objects.get()
-    assert (entry.action, entry.details) == ("resume account", {"reason": "restricted"})
+    assert (entry.action, entry.details) == ("resume account", {})
 
 
 def test_refusals_are_found_by_rule_campaign_and_comment(api_of):

@@ -215,7 +215,7 @@ def test_a_pause_can_be_ended_by_hand(platform, clock):
     waiting(1)
     Account.objects.update(paused_until=START + HOUR, pause_reason="token")
     assert deliver_all() == 0
-    pacing.resume(Account.objects.get())
+    pacing.resume(Account.objects.get(), "olga")
     assert deliver_all() == 1
 
 
