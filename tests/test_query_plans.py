@@ -20,7 +20,7 @@ from comments.models import Comment
 from dmtrigger import outbox
 from intents import reviews
 from intents.models import IntentResult
-from tests.factories import UserFactory
+from tests.factories import AccountFactory, CampaignFactory, UserFactory
 
 DAYS = 8
 SMALL = 5_000  # rows; PostgreSQL does well to scan so small a table
