@@ -1,6 +1,6 @@
 """Campaigns, messages, accounts, opt-outs and refusals over HTTP."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
@@ -174,12 +174,10 @@ def test_a_message_that_waits_says_when_it_will_leave(api_of, settings):
     api = api_of("dmtrigger.view_directmessage")
     rows = {row["id"]: row["expected_at"] for row in api.get("/messages").json()["results"]}
     assert rows[sent.pk] is None
-    first, second = [
-        timezone.datetime.fromisoformat(rows[message.pk]) for message in (sooner, later)
-    ]
+    first, second = [datetime.fromisoformat(rows[message.pk]) for message in (sooner, later)]
     assert abs(first - now) < timedelta(minutes=1)
     assert second - first == timedelta(hours=1)
-    single = timezone.datetime.fromisoformat(api.get(f"/messages/{later.pk}").json()["expected_at"])
+    single = datetime.fromisoformat(api.get(f"/messages/{later.pk}").json()["expected_at"])
     assert abs(single - second) < timedelta(minutes=1)
 
 
@@ -283,7 +281,7 @@ def test_an_account_says_how_busy_it_is(api_of, settings, fake_platform):
     api = api_of("dmtrigger.view_account")
     quiet, busy = api.get("/accounts").json()["results"]
     assert (busy["limit"], busy["slots_used"], busy["waiting"]) == (1, 1, 1)
-    until = timezone.datetime.fromisoformat(busy["waiting_until"])
+    until = datetime.fromisoformat(busy["waiting_until"])
     assert timedelta(minutes=59) < until - timezone.now() < timedelta(minutes=61)
     assert (quiet["limit"], quiet["slots_used"], quiet["waiting_until"]) == (2, 0, None)
     assert api.get(f"/accounts/{account.pk}").json()["slots_used"] == 1
@@ -306,7 +304,7 @@ def test_a_paused_account_is_resumed(api_of):
 def test_refusals_are_found_by_rule_campaign_and_comment(api_of):
     campaign = CampaignFactory()
     refusals.record(7, campaign.pk, [Refused(Rule.TOO_SHORT, "5 characters")])
-    refusals.record(8, None, [Refused(Rule.BLOCKED, "ada is blocked")])
+    refusals.record(8, CampaignFactory().pk, [Refused(Rule.BLOCKED, "ada is blocked")])
     api = api_of("dmtrigger.view_refusal")
     assert len(api.get("/refusals").json()["results"]) == 2
     for query in ({"rule": "too_short"}, {"campaign": campaign.pk}, {"comment_id": 7}):

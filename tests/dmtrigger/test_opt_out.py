@@ -41,6 +41,7 @@ def test_who_asks_for_it_gets_no_more_messages(client, page, choice, days):
     if days is None:
         assert person.opted_out_until is None
     else:
+        assert person.opted_out_until is not None
         left = person.opted_out_until - timezone.now()
         assert timedelta(days=days, minutes=-1) < left <= timedelta(days=days)
     assert people.contact("fake_platform", "ada.lovelace", timezone.now()).opted_out

@@ -123,7 +123,7 @@ def test_an_approval_is_undone_while_the_message_waits(console, campaign, operat
     review.refresh_from_db()
     assert review.status == "pending"
     assert DirectMessage.objects.get().state == "cancelled"
-    assert LogEntry.objects.first().get_change_message() == "The approval was undone."
+    assert LogEntry.objects.get().get_change_message() == "The approval was undone."
 
 
 def test_what_was_undone_can_be_approved_again(console, campaign, operator):
@@ -177,6 +177,7 @@ def test_the_author_is_taken_over_by_hand(console, campaign, operator):
     assert "olga is talking to ada" in html
     person = Person.objects.get()
     assert person.talking_with == operator
+    assert person.talking_until is not None
     assert person.talking_until > timezone.now() + timedelta(hours=71)
 
 
