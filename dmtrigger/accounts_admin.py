@@ -69,7 +69,8 @@ class AccountAdmin(PageButtons, Audited):
     def resume(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
         for account in queryset:
             pacing.resume(account, request.user.get_username())
-            self.log_change(request, account, "Resumed")
+            # not `Audited`'s: `pacing` has put it into the audit log already
+            super(Audited, self).log_change(request, account, "Resumed")
             messages.success(request, f"Resumed: {account}")
 
     # --- what is shown ---

@@ -86,8 +86,8 @@ class DirectMessageSerializer(serializers.ModelSerializer[DirectMessage]):
     log = DeliveryAttemptSerializer(many=True, read_only=True)
 
     def get_expected_at(self, message: DirectMessage) -> datetime | None:
-        """As the view has found it for the whole page."""
-        expected: dict[int, datetime] = self.context["expected"]
+        """As the view has found it for the whole page; nobody else asks."""
+        expected: dict[int, datetime] = self.context.get("expected", {})
         return expected.get(message.pk)
 
     class Meta:

@@ -67,7 +67,7 @@ MESSAGES = """
         (comment_id, external_id, source, post_id, posted_at, expires_at, reason, model_version,
          review_id, account_id, campaign_id, channel, sender, recipient, text, link, state,
          attempts, maybe_delivered, next_attempt_at, claimed_at, platform_message_id, last_error)
-    SELECT c.id, c.external_id, c.source, c.post_id, c.posted_at, c.posted_at + interval '7 days',
+    SELECT c.id, c.external_id, c.source, c.post_id, c.posted_at, now() + interval '7 days',
            '', 'm', r.id, account.id, campaign.id, 'direct_message', c.source, c.author, 'Hi', '',
             CASE r.id %% 400 WHEN 1 THEN 'sending' WHEN 2 THEN 'unknown' WHEN 3 THEN 'pending'
                  ELSE 'sent' END, 1, false, c.posted_at, c.posted_at, '', ''
@@ -75,8 +75,8 @@ MESSAGES = """
          dmtrigger_campaign AS campaign, dmtrigger_account AS account
     WHERE r.status = 'approved' ORDER BY c.id;
     INSERT INTO dmtrigger_deliveryattempt
-        (message_id, account_id, number, outcome, detail, takes_slot)
-    SELECT id, account_id, 1, '', '', true FROM dmtrigger_directmessage;
+        (message_id, account_id, number, outcome, detail, takes_slot, finished_at)
+    SELECT id, account_id, 1, '', '', true, now() - interval '1 day' FROM dmtrigger_directmessage;
 """
 
 

@@ -8,13 +8,12 @@ from django.db import InternalError, transaction
 from django.forms import MultiWidget
 
 from dmtrigger import audit, outbox, people
-from dmtrigger.models import Account, AuditEntry, Campaign, Person, WebhookEndpoint
+from dmtrigger.models import AuditEntry, Campaign, Person, WebhookEndpoint
 from intents import registry
 from intents.models import ModelVersion, Review
 from intents.reviews import decide, flag
 from intents.signals import model_promoted
 from tests.factories import (
-    AccountFactory,
     CampaignFactory,
     DirectMessageFactory,
     IntentResultFactory,
@@ -22,6 +21,7 @@ from tests.factories import (
     UserFactory,
 )
 
+ENDPOINTS = "/admin/dmtrigger/webhookendpoint/"
 pytestmark = pytest.mark.django_db
 LIST = "/admin/dmtrigger/auditentry/"
 
@@ -192,20 +192,25 @@ def test_an_edit_says_which_fields_and_by_whom(admin_client):
 
 
 def test_what_is_added_and_deleted_is_noted(admin_client):
-    admin_client.post("/admin/dmtrigger/account/add/", {"source": "fake_platform", "name": "acme"})
-    account = Account.objects.get()
-    assert (last().action, last().target) == ("add account", f"account {account.pk}")
-    admin_client.post(f"/admin/dmtrigger/account/{account.pk}/delete/", {"post": "yes"})
-    assert not Account.objects.exists()
-    assert (last().action, last().details["name"]) == ("delete account", "acme (fake_platform)")
+    fields = {"name": "crm", "url": "https://crm.example/hook", "is_active": "on"}
+    admin_client.post(f"{ENDPOINTS}add/", fields)
+    endpoint = WebhookEndpoint.objects.get()
+    target = f"webhook endpoint {endpoint.pk}"
+    assert (last().action, last().target) == ("add webhook endpoint", target)
+    admin_client.post(f"{ENDPOINTS}{endpoint.pk}/delete/", {"post": "yes"})
+    assert not WebhookEndpoint.objects.exists()
+    assert (last().action, last().details["name"]) == ("delete webhook endpoint", "crm")
 
 
 def test_what_is_deleted_from_the_list_is_noted(admin_client):
-    accounts = [AccountFactory(name=name) for name in ("acme", "emca")]
-    data = {"action": "delete_selected", "_selected_action": [a.pk for a in accounts], "post": "y"}
-    admin_client.post("/admin/dmtrigger/account/", data)
-    assert not Account.objects.exists()
-    assert AuditEntry.objects.filter(action="delete account").count() == 2
+    ids = [
+        WebhookEndpoint.objects.create(name=name, url="https://crm.example/hook").pk
+        for name in ("crm", "bot")
+    ]
+    data = {"action": "delete_selected", "_selected_action": ids, "post": "y"}
+    admin_client.post(ENDPOINTS, data)
+    assert not WebhookEndpoint.objects.exists()
+    assert AuditEntry.objects.filter(action="delete webhook endpoint").count() == 2
 
 
 def test_no_secret_is_noted(admin_client):

@@ -192,7 +192,6 @@ def test_without_any_comment_an_example_is_shown(manager):
         ("Hi {{ author }}", "direct_message", "the message has none of: automated"),
         ("", "direct_message", "the message is empty"),
         ("x" * 1001, "direct_message", "the message can have 1001 bytes"),
-        (TEMPLATE, "public_reply", "nothing can send a public_reply"),
     ],
 )
 def test_a_preview_says_why_it_would_not_be_sent(manager, template, channel, problem):
