@@ -67,7 +67,7 @@ MESSAGES = """
         (comment_id, external_id, source, post_id, posted_at, expires_at, reason, model_version,
          review_id, account_id, campaign_id, channel, sender, recipient, text, link, state,
          attempts, maybe_delivered, next_attempt_at, claimed_at, platform_message_id, last_error)
-    SELECT c.id, c.external_id, c.source, c.post_id, c.posted_at, now() + interval '7 days',
+    SELECT c.id, c.external_id, c.source, c.post_id, c.posted_at, c.posted_at + interval '99 days',
            '', 'm', r.id, account.id, campaign.id, 'direct_message', c.source, c.author, 'Hi', '',
             CASE r.id %% 400 WHEN 1 THEN 'sending' WHEN 2 THEN 'unknown' WHEN 3 THEN 'pending'
                  ELSE 'sent' END, 1, false, c.posted_at, c.posted_at, '', ''
