@@ -53,7 +53,7 @@ def analyse(services: Services, stream: Stream, cores: list[int]) -> Analysed:
     """
     _empty()
     with services.worker(cores) as worker:
-        _warm_up(worker)
+        warm_up(worker)
         get_redis_connection("default").flushdb()
         _store(stream.comments)
         database.settle()
@@ -87,7 +87,7 @@ def _empty() -> None:
     get_redis_connection("default").flushall()
 
 
-def _warm_up(worker: Worker) -> None:
+def warm_up(worker: Worker) -> None:
     """Made-up comments, which are not those of a stream, until each process has its model."""
     platform = Platform(seed=1)
 

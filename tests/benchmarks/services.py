@@ -100,18 +100,29 @@ class Services:
             yield Web(url, process)
 
     @contextlib.contextmanager
-    def worker(self, cores: Collection[int]) -> Iterator[Worker]:
-        """A Celery worker that analyses, with one process for each of the cores, pinned to them."""
+    def worker(self, cores: Collection[int], queue: str = "analyze") -> Iterator[Worker]:
+        """A Celery worker that analyses (or serves another queue), with one process for each of
+        the cores, pinned to them."""
         metrics = Path(tempfile.mkdtemp(prefix="metrics-", dir=self.folder))
         command = [sys.executable, "-m", "celery", "-A", "threadsagent", "worker", *QUIET_WORKER]
-        command += ["-Q", "analyze", "-c", str(len(cores)), "-n", "analyze@%h"]
+        command += ["-Q", queue, "-c", str(len(cores)), "-n", f"{queue}@%h"]
         with self._process(
-            "analyze", pinned(command, cores), PROMETHEUS_MULTIPROC_DIR=str(metrics)
+            queue, pinned(command, cores), PROMETHEUS_MULTIPROC_DIR=str(metrics)
         ) as process:
-            log = self.folder / "analyze.log"
+            log = self.folder / f"{queue}.log"
             worker = Worker(process.pid, metrics, log)
             eventually(lambda: len(worker.pool) == len(cores), "the worker's processes", log=log)
             yield worker
+
+    @contextlib.contextmanager
+    def fake_platform(self, data: Path) -> Iterator[None]:
+        """The fake platform at FAKE_PLATFORM_URL, with its state in a file."""
+        url = os.environ["FAKE_PLATFORM_URL"]
+        command = [sys.executable, "manage.py", "fake_platform", "--data", str(data)]
+        with self._process("platform", [*command, "--port", url.rpartition(":")[2]]):
+            log = self.folder / "platform.log"
+            eventually(lambda: answers(f"{url}/health"), "the fake platform", log=log)
+            yield
 
     @contextlib.contextmanager
     def _process(
