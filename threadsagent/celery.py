@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, task_postrun, task_prerun
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "threadsagent.settings")
 
@@ -20,3 +20,16 @@ def use_django_logging(**_: Any) -> None:
     from django.conf import settings
 
     logging.config.dictConfig(settings.LOGGING)
+
+
+@task_prerun.connect
+@task_postrun.connect
+def keep_good_connections(**_: Any) -> None:
+    """Close database connections that are broken or old, as Django does around a request.
+
+    Celery itself would close all of them after each task (see CELERY_DB_REUSE_MAX), and to connect
+    takes longer than most of our tasks.
+    """
+    from django.db import close_old_connections
+
+    close_old_connections()

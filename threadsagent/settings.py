@@ -180,6 +180,9 @@ CELERY_RESULT_EXPIRES = 24 * 3600  # seconds; celery.backend_cleanup deletes the
 CELERY_TASK_IGNORE_RESULT = True  # only the tasks whose outcome an operator reads keep a result
 CELERY_TASK_TRACK_STARTED = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# How many tasks a worker keeps its database connection for, whatever CONN_MAX_AGE says: for ever,
+# since `threadsagent.celery` closes what is broken or old.
+CELERY_DB_REUSE_MAX = 10**9
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
 # Each kind of work has a queue, and workers of its own. Where one worker serves several queues on
