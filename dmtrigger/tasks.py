@@ -9,7 +9,7 @@ MESSAGES_A_TASK = 100  # then the next task goes on, so that a worker can be sto
 BATCHES_A_TASK = 10  # of webhooks; each can take ten seconds
 
 
-@shared_task(name="deliver_direct_messages", ignore_result=False)
+@shared_task(name="deliver_direct_messages")
 def deliver_direct_messages() -> dict[str, int]:
     """Deliver what is due."""
     for delivered in range(MESSAGES_A_TASK):
