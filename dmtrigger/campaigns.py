@@ -226,7 +226,9 @@ def last_look(message: DirectMessage, now: datetime) -> list[Refused]:
     """What stands against a message when it is about to leave: the person's wishes of by now."""
     if message.is_erased:  # while an attempt was under way, which did not deliver it
         return [Refused(policy.Rule.OPTED_OUT, "the person's data was erased")]
-    contact = people.contact(message.source, message.recipient, now, besides=message)
+    # The messages are left out: they were counted when this one was approved.
+    person = people.find(message.source, message.recipient)
+    contact = people.contact_of(person, now, 0, ())
     found = []
     if contact.blocked:
         found.append(Refused(policy.Rule.BLOCKED, f"{message.recipient} is blocked"))

@@ -93,15 +93,11 @@ def lock(source: str, name: str) -> None:
         )
 
 
-def contact(
-    source: str, name: str, now: datetime, *, besides: DirectMessage | None = None
-) -> Contact:
-    """What is known of a person; `besides` is a message that does not count against itself."""
+def contact(source: str, name: str, now: datetime) -> Contact:
+    """What is known of a person."""
     names = known_as(source, name)
     person = find(source, name)
     messages = DirectMessage.objects.filter(recipient__in=names, source=source)
-    if besides is not None:
-        messages = messages.exclude(pk=besides.pk)
     sent = messages.filter(state=State.SENT, sent_at__gt=now - WEEK)
     waiting = messages.filter(state__in=WAITING).count()
     times = sent.values_list("sent_at", flat=True)

@@ -253,7 +253,7 @@ def test_a_decision_touches_a_few_rows(api):
 def test_the_outbox_finds_what_is_due_and_what_is_stuck_by_indexes_of_nothing_else(rows):
     with explained() as plans:
         assert outbox.deliver_next()
-    check(plans, {"message_due"}, most=10)
+    check(plans, {"message_due"}, most=40)  # what waits is few, and sorted as a whole
     with explained() as plans:
         assert outbox.rescue_stuck() > 0
     check(plans, {"message_in_flight"}, most=10)
