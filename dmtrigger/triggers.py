@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from comments.wakeup import wake
 from dmtrigger import outbox, people, policy, refusals
-from dmtrigger.campaigns import approves, draft
+from dmtrigger.campaigns import approves, campaign_for, draft
 from dmtrigger.policy import Refused, Rule
 from dmtrigger.tasks import deliver_direct_messages
 from intents.models import Review
@@ -46,19 +46,26 @@ def approve_by_rule(reviews: list[Review], **_: Any) -> None:
 
 def _approve_by_rule(review: Review) -> None:
     intent = review.intent
-    planned = draft(intent)
-    never = [refused for refused in planned.refused if refused.rule in NEVER_ANSWERED]
+    campaign = campaign_for(intent, timezone.now())
+    if campaign is not None and approves(campaign, intent):
+        rule = f"campaign {campaign}: score {intent.score} from {campaign.auto_threshold} on"
+        try:
+            decide(review.pk, Review.Status.APPROVED, rule=rule)
+        except PolicyRefused as refused:
+            if not _reject_what_is_never_answered(review, refused.campaign_id, refused.found):
+                raise
+    else:
+        planned = draft(intent, campaign=campaign)
+        _reject_what_is_never_answered(review, planned.campaign.pk, planned.refused)
+
+
+def _reject_what_is_never_answered(review: Review, campaign_id: int, found: list[Refused]) -> bool:
+    never = [refused for refused in found if refused.rule in NEVER_ANSWERED]
     if never:
-        refusals.record(intent.comment_id, planned.campaign.pk, never)
-        decide(
-            review.pk, Review.Status.REJECTED, rule=f"policy: {never[0].rule.label}"
-        )  # names nobody
-        return
-    if not approves(planned.campaign, intent):
-        return
-    threshold = planned.campaign.auto_threshold
-    rule = f"campaign {planned.campaign}: score {intent.score} from {threshold} on"
-    decide(review.pk, Review.Status.APPROVED, rule=rule)
+        refusals.record(review.intent_id, campaign_id, never)
+        rule = f"policy: {never[0].rule.label}"  # names nobody
+        decide(review.pk, Review.Status.REJECTED, rule=rule)
+    return bool(never)
 
 
 def enqueue_message(review: Review, **_: Any) -> None:
