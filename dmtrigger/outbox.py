@@ -137,6 +137,12 @@ def deliver_next() -> DirectMessage | None:
     return _record(attempt, _send(sender, message), idempotent=sender.idempotent)
 
 
+def is_more_due() -> bool:
+    """Whether messages wait that may be due; their accounts may still have to wait."""
+    due = DirectMessage.objects.filter(state__in=CLAIMABLE, next_attempt_at__lte=timezone.now())
+    return due.exists()
+
+
 def _claim(by_name: Mapping[str, Sender]) -> tuple[DirectMessage, DeliveryAttempt] | None:
     passed_over: list[int] = []
     while True:

@@ -11,10 +11,13 @@ BATCHES_A_TASK = 10  # of webhooks; each can take ten seconds
 
 @shared_task(name="deliver_direct_messages")
 def deliver_direct_messages() -> dict[str, int]:
-    """Deliver what is due."""
+    """Deliver what is due. Where there is more than one message another worker is woken, which
+    does the same, so that many slow calls are made at once."""
     for delivered in range(MESSAGES_A_TASK):
         if outbox.deliver_next() is None:
             return {"attempted": delivered}
+        if delivered == 0 and outbox.is_more_due():
+            wake(deliver_direct_messages)
     wake(deliver_direct_messages)
     return {"attempted": MESSAGES_A_TASK}
 

@@ -1,10 +1,9 @@
 """What follows from a flagged intent and from an approval (receivers of the intents' signals)."""
 
 import logging
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from comments.wakeup import wake
@@ -82,7 +81,23 @@ def enqueue_message(review: Review, **_: Any) -> None:
     message = outbox.enqueue(review, planned)
     due = message.next_attempt_at or timezone.now()
     seconds = max(0.0, (due - timezone.now()).total_seconds())
-    transaction.on_commit(partial(wake, deliver_direct_messages, seconds), robust=True)
+    _wake_on_commit(seconds)
+
+
+class _WakeUp(NamedTuple):
+    """Wakes the delivery, in so many seconds."""
+
+    seconds: float
+
+    def __call__(self) -> None:
+        wake(deliver_direct_messages, self.seconds)
+
+
+def _wake_on_commit(seconds: float) -> None:
+    """Once a transaction, however many messages it stores: the task goes on until none is left."""
+    wake_up = _WakeUp(seconds)
+    if all(function != wake_up for _, function, _ in connection.run_on_commit):
+        transaction.on_commit(wake_up, robust=True)
 
 
 def keep_refusal(review_id: int, problem: CannotApprove, **_: Any) -> None:

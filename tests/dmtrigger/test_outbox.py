@@ -276,12 +276,36 @@ def test_messages_are_counted_by_state(message):
     assert outbox.count_by_state() == {state: int(state == "pending") for state in State.values}
 
 
-def test_a_task_stops_after_its_share_and_wakes_the_next(fake_platform, monkeypatch):
-    woken = []
+@pytest.fixture
+def woken(monkeypatch) -> list[str]:
+    """The tasks that were woken."""
+    names: list[str] = []
+    monkeypatch.setattr(tasks, "wake", lambda task: names.append(task.name))
+    return names
+
+
+def test_a_task_stops_after_its_share_and_wakes_the_next(fake_platform, monkeypatch, woken):
     monkeypatch.setattr(tasks, "MESSAGES_A_TASK", 2)
-    monkeypatch.setattr(tasks, "wake", lambda task: woken.append(task.name))
+    monkeypatch.setattr(outbox, "is_more_due", lambda: False)
     for _ in range(3):
         waiting_message(fake_platform)
     assert tasks.deliver_direct_messages() == {"attempted": 2}
     assert woken == ["deliver_direct_messages"]
     assert tasks.deliver_direct_messages() == {"attempted": 1}
+
+
+def test_another_worker_is_woken_when_there_is_more_than_one_message(fake_platform, woken):
+    for _ in range(3):
+        waiting_message(fake_platform)
+    assert tasks.deliver_direct_messages() == {"attempted": 3}
+    assert woken == ["deliver_direct_messages"]
+
+
+def test_no_other_worker_is_woken_for_a_single_message(fake_platform, woken):
+    waiting_message(fake_platform)
+    later = waiting_message(fake_platform)
+    DirectMessage.objects.filter(pk=later.pk).update(
+        next_attempt_at=timezone.now() + timedelta(hours=1)
+    )
+    assert tasks.deliver_direct_messages() == {"attempted": 1}
+    assert woken == []

@@ -43,6 +43,21 @@ def test_an_approval_puts_the_rendered_message_into_the_outbox(operator):
     assert message.state == "pending"
 
 
+def test_many_approvals_in_a_transaction_wake_the_delivery_once(
+    monkeypatch, django_capture_on_commit_callbacks
+):
+    woken = []
+    monkeypatch.setattr(triggers, "wake", lambda task, seconds: woken.append(task.name))
+    CampaignFactory(auto_threshold=80)
+    flagged = [
+        ReviewFactory(intent__score=85, intent__comment__author=f"buyer {n}") for n in range(3)
+    ]
+    with django_capture_on_commit_callbacks(execute=True):
+        triggers.approve_by_rule(flagged)
+    assert DirectMessage.objects.count() == 3
+    assert woken == ["deliver_direct_messages"]
+
+
 def test_an_approval_wakes_the_delivery(monkeypatch, django_capture_on_commit_callbacks):
     woken = []
     monkeypatch.setattr(
