@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run manage test bench-ingest bench-intents lint format lock clean
+.PHONY: help setup run manage test bench-ingest bench-intents bench-dm chaos-dm lint format lock clean
 
 # Paths are relative to this folder, so that its own path may hold spaces.
 PYTHON ?=
@@ -84,6 +84,12 @@ bench-ingest: setup ## Measure how fast comments come in, about 20 minutes (docs
 
 bench-intents: setup ## Measure how fast comments are analysed, about 20 minutes
 	@exec $(PY) -m tests.benchmarks.intents $(ARGS)
+
+bench-dm: setup ## Measure how soon messages leave and at what pace, about 8 minutes
+	@exec $(PY) -m tests.benchmarks.messages $(ARGS)
+
+chaos-dm: setup ## Break everything while 10,000 messages are sent, about 5 minutes
+	@exec $(PY) -m tests.chaos $(ARGS)
 
 lint: setup ## Check style, types, imports, migrations and the API schema
 	@set -x

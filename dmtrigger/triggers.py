@@ -1,7 +1,8 @@
 """What follows from a flagged intent and from an approval (receivers of the intents' signals)."""
 
 import logging
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -84,7 +85,8 @@ def enqueue_message(review: Review, **_: Any) -> None:
     _wake_on_commit(seconds)
 
 
-class _WakeUp(NamedTuple):
+@dataclass(frozen=True)
+class _WakeUp:
     """Wakes the delivery, in so many seconds."""
 
     seconds: float
@@ -96,7 +98,7 @@ class _WakeUp(NamedTuple):
 def _wake_on_commit(seconds: float) -> None:
     """Once a transaction, however many messages it stores: the task goes on until none is left."""
     wake_up = _WakeUp(seconds)
-    if all(function != wake_up for _, function, _ in connection.run_on_commit):
+    if wake_up not in (entry[1] for entry in connection.run_on_commit):
         transaction.on_commit(wake_up, robust=True)
 
 

@@ -1,8 +1,8 @@
-"""How soon messages leave, and at what pace: `make bench-dm`, or `python -m tests.benchmarks.messages`.
+"""How soon messages leave: `make bench-dm`, or `python -m tests.benchmarks.messages`.
 
 Starts PostgreSQL, Valkey, the fake platform, web process and Celery workers, measures, prints a
-table and a last line of JSON with all figures, and removes everything again. It takes about six
-minutes on two quiet cores. docs/benchmarks.md says what is measured and how.
+table and a last line of JSON with all figures, and removes everything again. It takes about
+eight minutes on two quiet cores. docs/benchmarks.md says what is measured and how.
 """
 
 from __future__ import annotations

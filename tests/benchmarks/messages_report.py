@@ -69,7 +69,8 @@ def _further(figures: Figures) -> str:
         f"              CPU s for 1,000 comments: web {f['arrive_web_cpu_s_per_1000_comments']},"
         f" analysis {f['arrive_analysis_cpu_s_per_1000_comments']}",
         f"  memory      web {f['arrive_web_memory_mb']} MB, analysis"
-        f" {f['arrive_analysis_memory_mb']} MB, sending {f['arrive_sender_memory_mb']} MB a process",
+        f" {f['arrive_analysis_memory_mb']} MB,"
+        f" sending {f['arrive_sender_memory_mb']} MB a process",
         f"  pace        {f['pace_messages']:,} at once, {f['pace_limit']} an hour:"
         f" {f['pace_hours']} hours, {f['pace_share_used_percent']} % used,"
         f" {f['pace_share_used_worst_hour_percent']} % in the worst hour",

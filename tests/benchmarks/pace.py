@@ -87,8 +87,7 @@ def burst(count: int, limit: int) -> Burst:
             share_used_percent=100 * sum(by_hour) / (full * limit),
             share_used_worst_hour_percent=100 * min(by_hour) / limit,
             out_of_order=sum(
-                ours != theirs
-                for ours, (_at, theirs) in zip(order, platform.came, strict=True)
+                ours != theirs for ours, (_at, theirs) in zip(order, platform.came, strict=True)
             ),
             hours=(moments[-1] - START) / HOUR,
         )
@@ -118,7 +117,7 @@ def _virtual_time() -> Iterator[Platform]:
     with time_machine.travel(START, tick=False) as clock:
         platform = Platform(clock)
         sender = SENDER._replace(send=platform.send)
-        with mock.patch.object(outbox, "senders", lambda: {sender.name: sender}):
+        with mock.patch.object(outbox, "senders", return_value={sender.name: sender}):
             yield platform
 
 

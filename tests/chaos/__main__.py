@@ -113,9 +113,7 @@ def _run(
     started = time.monotonic()
     deadline = started + options.seconds + REST_SECONDS
     approvals = chaos.Approvals(review_ids, chaos.APPROVING * options.seconds)
-    driver = chaos.Driver(
-        system, Faults(addresses.platform_url, options.seed, longest=is_long)
-    )
+    driver = chaos.Driver(system, Faults(addresses.platform_url, options.seed, longest=is_long))
     approvals.start()
     driver.strike(make_plan(options.seed, options.seconds), approvals, deadline)
     trouble = time.monotonic() - started
@@ -135,9 +133,7 @@ def _run(
     say(json.dumps(figures.rounded()))
 
 
-def _figures(
-    options: Options, driver: Driver, approvals: Approvals, verdict: Verdict
-) -> Figures:
+def _figures(options: Options, driver: Driver, approvals: Approvals, verdict: Verdict) -> Figures:
     from dmtrigger.retry import Kind
     from dmtrigger.states import State
     from tests.chaos.plan import Blow

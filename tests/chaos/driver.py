@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from django.db import InterfaceError, OperationalError, connection
@@ -100,7 +101,7 @@ class Driver:
         """The plan, and faults, until both it and the approvals are through."""
         started = time.monotonic()
         for step in plan:
-            self._at(started + step.at, lambda step=step: self._blow(step))
+            self._at(started + step.at, partial(self._blow, step))
         asked_for = 0
         while (self._due or approvals.is_alive()) and time.monotonic() < deadline:
             self._tick()

@@ -124,8 +124,12 @@ def running(addresses: Addresses, data: Path, folder: Path) -> Iterator[System]:
             START_SECONDS,
             platform.log,
         )
-        for worker in workers:
-            eventually(lambda: len(worker.children) == PROCESSES, "worker", START_SECONDS, worker.log)
+        eventually(
+            lambda: all(len(worker.children) == PROCESSES for worker in workers),
+            "workers",
+            START_SECONDS,
+            workers[0].log,
+        )
         yield System(broker, platform, addresses.platform_url, workers)
 
 

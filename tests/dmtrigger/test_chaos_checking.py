@@ -53,7 +53,9 @@ def test_what_was_left_lying_is_found(state):
 def test_a_doubt_may_wait_for_an_operator_but_for_nothing_else():
     doubt = SENT._replace(state="unknown", last_error="lost", history=ASKED[:3])
     assert violations(doubt) == []
-    assert violations(doubt._replace(waits_for_operator=False)) == ["in doubt, and not asked any more"]
+    assert violations(doubt._replace(waits_for_operator=False)) == [
+        "in doubt, and not asked any more"
+    ]
 
 
 def test_a_second_attempt_without_a_doubt_is_found_though_the_platform_refused_it():
@@ -92,14 +94,18 @@ def test_a_doubt_that_is_asked_again_and_again_is_found():
     assert violations(thrice) == ["asked more than once after a doubt"]
 
 
+def deck(seed: int) -> list[faults.Fault]:
+    return faults.deck(random.Random(seed), patient=True)  # noqa: S311 - no secret
+
+
 def test_a_seed_fixes_the_plan_and_the_faults():
     assert make_plan(5, 60) == make_plan(5, 60) != make_plan(6, 60)
     assert {step.blow for step in make_plan(5, 1)} == set(Blow)
-    decks = [faults.deck(random.Random(seed), patient=True) for seed in (5, 5, 6)]
+    decks = [deck(seed) for seed in (5, 5, 6)]
     assert decks[0] == decks[1] != decks[2]
 
 
 def test_only_what_nobody_can_know_hides_a_delivery():
-    for fault in faults.deck(random.Random(5), patient=True):
+    for fault in deck(5):
         if fault["after_delivery"] and "error" in fault:
             assert fault["error"]["status"] >= 500

@@ -1,4 +1,4 @@
-"""A Celery worker keeps its database connection from task to task, and does without a broken one."""
+"""A Celery worker keeps its database connection, and does without a broken one."""
 
 import pytest
 from django.db import connection
@@ -19,7 +19,7 @@ OTHERS = """
 
 def others(what: str = "pid") -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {what} {OTHERS}")  # noqa: S608 - both are ours
+        cursor.execute(f"SELECT {what} {OTHERS}")
         return [row[0] for row in cursor.fetchall()]
 
 
