@@ -144,7 +144,7 @@ class Driver:
     def _let_time_fly(self) -> None:
         now = timezone.now()
         for account in Account.objects.filter(paused_until__gt=now):
-            pacing.resume(account)
+            pacing.resume(account, "chaos")
             self.resumed += 1
         late = DirectMessage.objects.filter(state__in=CLAIMABLE, next_attempt_at__gt=now)
         late.update(next_attempt_at=now)

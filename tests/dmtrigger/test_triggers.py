@@ -1,5 +1,7 @@
 """From a flagged intent, or an approval, to the message in the outbox."""
 
+from typing import Any
+
 import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -49,7 +51,7 @@ def test_many_approvals_in_a_transaction_wake_the_delivery_once(
     woken = []
     monkeypatch.setattr(triggers, "wake", lambda task, seconds: woken.append(task.name))
     CampaignFactory(auto_threshold=80)
-    flagged = [
+    flagged: list[Any] = [
         ReviewFactory(intent__score=85, intent__comment__author=f"buyer {n}") for n in range(3)
     ]
     with django_capture_on_commit_callbacks(execute=True):
