@@ -208,6 +208,8 @@ def _settings(site: Site, host: str) -> dict[str, str]:
     if not _given("SECRET_KEY"):
         kept_secret(STATE / "secret_key")
         env["SECRET_KEY_FILE"] = str(STATE / "secret_key")
+    if not _given("PUBLIC_URL"):
+        env["PUBLIC_URL"] = site.web
     if not _given("ALLOWED_HOSTS"):
         env["ALLOWED_HOSTS"] = f"localhost,127.0.0.1,{host},{socket.gethostname()}"
     return env
@@ -215,7 +217,7 @@ def _settings(site: Site, host: str) -> dict[str, str]:
 
 def _outside() -> dict[str, str]:
     """The variables that the environment gave instead of us."""
-    ours = {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "ALLOWED_HOSTS"}
+    ours = {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "ALLOWED_HOSTS", "PUBLIC_URL"}
     return {name: os.environ[name] for name in os.environ if name.removesuffix("_FILE") in ours}
 
 
