@@ -56,6 +56,7 @@ class Approvals(threading.Thread):
         self.done: list[int] = []
         self.repeated = 0
         self.error: Exception | None = None
+        self._stop = threading.Event()
         self._review_ids = review_ids
         self._seconds = seconds
 
@@ -64,12 +65,18 @@ class Approvals(threading.Thread):
         try:
             for number, review_id in enumerate(self._review_ids):
                 due = started + self._seconds * number / len(self._review_ids)
-                time.sleep(max(0.0, due - time.monotonic()))
+                if self._stop.wait(max(0.0, due - time.monotonic())):
+                    break
                 self._approve(review_id)
         except Exception as error:  # noqa: BLE001 - told by who waits for the thread
             self.error = error
         finally:
             connection.close()
+
+    def stop(self) -> None:
+        """Approve no more, and wait for what is under way."""
+        self._stop.set()
+        self.join()
 
     def _approve(self, review_id: int) -> None:
         while True:
