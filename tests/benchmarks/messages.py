@@ -188,8 +188,6 @@ def _measure_pace(figures: Figures, scale: Scale) -> None:
     figures["pace_messages"], figures["pace_limit"] = scale.burst, scale.limit
     figures |= {f"pace_{name}": value for name, value in found.items()}
     figures["pace_beyond_limit"] = max(0, found["most_in_an_hour"] - scale.limit)
-    slowed = found["at_85_percent_most_in_an_hour"]
-    figures["pace_beyond_half"] = max(0, slowed - scale.limit // 2)
 
 
 def _redirect(*, quick: bool) -> dict[str, float]:

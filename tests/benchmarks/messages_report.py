@@ -17,7 +17,6 @@ TARGETS = (
     Target("messages beyond the limit, in any hour", "pace_beyond_limit", 0),
     Target("share of the limit that is used", "pace_share_used_percent", 97, True, " %"),
     Target("messages out of the order of expiry", "pace_out_of_order", 0),
-    Target("at 85 % used: messages beyond half the limit", "pace_beyond_half", 0),
 )
 REDIRECT = Target("short links a second, the slowest kind", "redirect_slowest_per_s", 1_000, True)
 
@@ -75,7 +74,7 @@ def _further(figures: Figures) -> str:
         f" {f['pace_hours']} hours, {f['pace_share_used_percent']} % used,"
         f" {f['pace_share_used_worst_hour_percent']} % in the worst hour",
         f"              at most {f['pace_most_in_an_hour']} in any hour,"
-        f" {f['pace_at_85_percent_most_in_an_hour']} while the platform says 85 %;"
+        f" {f['pace_at_85_percent_shortest_gap_s']} s apart while the platform says 85 %;"
         f" at 96 % {f['pace_at_96_percent_pause_minutes']} minutes of rest",
     ]
     if "redirect_new_per_s" in f:

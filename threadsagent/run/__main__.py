@@ -217,7 +217,14 @@ def _settings(site: Site, host: str) -> dict[str, str]:
 
 def _outside() -> dict[str, str]:
     """The variables that the environment gave instead of us."""
-    ours = {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "ALLOWED_HOSTS", "PUBLIC_URL"}
+    ours = {
+        "DATABASE_URL",
+        "REDIS_URL",
+        "CELERY_BROKER_URL",
+        "SECRET_KEY",
+        "ALLOWED_HOSTS",
+        "PUBLIC_URL",
+    }
     return {name: os.environ[name] for name in os.environ if name.removesuffix("_FILE") in ours}
 
 

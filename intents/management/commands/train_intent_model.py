@@ -23,7 +23,7 @@ class Command(BaseCommand):
     help = (
         "Trains an intent model on labelled comments (CSV with text, label and slice) and measures "
         "it on comments held out. Without --output it becomes a challenger in shadow, to be "
-        "compared and promoted in the admin. Takes about 17 minutes on two cores."
+        "compared and promoted in the admin. Takes about half an hour on two cores."
     )
     requires_system_checks = []  # with --output and without --reviews it needs no service
 

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         _make_operator(password)
         campaign, is_new = Campaign.objects.get_or_create(
             name="Nordlicht launch",
-            defaults={"link": "https://shop.example/nordlicht", "auto_threshold": 84},
+            defaults={"link": "https://shop.example/nordlicht", "auto_threshold": 80},
         )
         if is_new:
             Variant.objects.create(campaign=campaign)
