@@ -38,6 +38,7 @@ def test_a_new_monitor_is_active_and_due(api):
         "status": "active",
         "source": "fake_platform",
         "post_id": "p1",
+        "account": "",
         "interval_seconds": 60,
         "is_polling": False,
         "comments_processed": 0,
