@@ -19,7 +19,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from dmtrigger import outbox, pacing
@@ -37,6 +37,7 @@ from tests.chaos.system import System
 APPROVING = 0.8  # of the time; the rest is for what waits by then
 FAULTY = 0.15  # of the attempts
 FIRST_FAULTS = 5
+TOGETHER = 5  # approvals in a transaction
 TICK_SECONDS = 0.1
 TIME_FLIES_SECONDS = 1.0  # between two looks at what is paused, late or stuck
 RETRY_SECONDS = 0.2
@@ -48,26 +49,26 @@ CUT = """
 
 
 class Approvals(threading.Thread):
-    """Approves one review after the other, spread over some time; an approval that the database
-    cuts off is made again, as a person would."""
+    """Approves some reviews in a transaction, as the analysis does, and then the next, spread over
+    some time; what the database cuts off is made again."""
 
     def __init__(self, review_ids: Sequence[int], seconds: float) -> None:
         super().__init__(name="approvals", daemon=True)
         self.done: list[int] = []
         self.repeated = 0
         self.error: Exception | None = None
-        self._stop = threading.Event()
+        self._over = threading.Event()
         self._review_ids = review_ids
         self._seconds = seconds
 
     def run(self) -> None:
         started = time.monotonic()
         try:
-            for number, review_id in enumerate(self._review_ids):
-                due = started + self._seconds * number / len(self._review_ids)
-                if self._stop.wait(max(0.0, due - time.monotonic())):
+            for start in range(0, len(self._review_ids), TOGETHER):
+                due = started + self._seconds * start / len(self._review_ids)
+                if self._over.wait(max(0.0, due - time.monotonic())):
                     break
-                self._approve(review_id)
+                self._approve(self._review_ids[start : start + TOGETHER])
         except Exception as error:  # noqa: BLE001 - told by who waits for the thread
             self.error = error
         finally:
@@ -75,19 +76,21 @@ class Approvals(threading.Thread):
 
     def stop(self) -> None:
         """Approve no more, and wait for what is under way."""
-        self._stop.set()
+        self._over.set()
         self.join()
 
-    def _approve(self, review_id: int) -> None:
+    def _approve(self, review_ids: Sequence[int]) -> None:
         while True:
             try:
-                reviews.decide(review_id, Review.Status.APPROVED, rule="chaos")
+                with transaction.atomic():
+                    for review_id in review_ids:
+                        reviews.decide(review_id, Review.Status.APPROVED, rule="chaos")
             except (OperationalError, InterfaceError):
-                self.repeated += 1
+                self.repeated += len(review_ids)
                 connection.close()
                 time.sleep(RETRY_SECONDS)
             else:
-                self.done.append(review_id)
+                self.done += review_ids
                 return
 
 
