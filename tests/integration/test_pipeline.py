@@ -16,6 +16,7 @@ from knox.models import AuthToken
 
 from comments.models import Comment
 from dmtrigger import outbox
+from dmtrigger.links import short_link
 from dmtrigger.models import DirectMessage
 from intents.models import Review
 from tests.factories import CampaignFactory, CommentFactory, UserFactory
@@ -114,7 +115,8 @@ def test_a_comment_becomes_a_reviewed_intent_and_one_message(system):
 
         [message] = eventually(system.ledger, "a message in the platform's ledger", log=log)
         assert message["comment_id"] == buyer["id"]
-        assert message["text"] == "Hi ada: https://shop.example/backpack"
+        link = short_link(review.intent.comment_id)
+        assert message["text"] == f"Hi ada: {link} (automated)"
         eventually(lambda: DirectMessage.objects.filter(state="sent").first(), "sent", log=log)
     assert DirectMessage.objects.get().platform_message_id == message["message_id"]
     assert len(system.ledger()) == 1
