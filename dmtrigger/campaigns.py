@@ -229,15 +229,12 @@ def last_look(message: DirectMessage, now: datetime) -> list[Refused]:
     # The messages are left out: they were counted when this one was approved.
     person = people.find(message.source, message.recipient)
     contact = people.contact_of(person, now, 0, ())
-    found = []
-    if contact.blocked:
-        found.append(Refused(policy.Rule.BLOCKED, f"{message.recipient} is blocked"))
-    if contact.opted_out:
-        found.append(Refused(policy.Rule.OPTED_OUT, f"{message.recipient} wants no messages"))
-    if contact.talking_with:
-        reason = f"{contact.talking_with} is talking to {message.recipient}"
-        found.append(Refused(policy.Rule.TALKING, reason))
-    return found
+    return policy.of_the_wishes(
+        message.recipient,
+        blocked=contact.blocked,
+        opted_out=contact.opted_out,
+        talking_with=contact.talking_with,
+    )
 
 
 def words_of(text: str) -> list[str]:

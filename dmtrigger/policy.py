@@ -102,16 +102,28 @@ def binding(found: list[Refused], *, by_person: bool) -> list[Refused]:
     return [r for r in found if not (by_person and r.rule in PERSON_MAY_OVERRIDE)]
 
 
+def of_the_wishes(name: str, *, blocked: bool, opted_out: bool, talking_with: str) -> list[Refused]:
+    """What is asked again when an approved message is about to leave: it can have changed."""
+    found = []
+    if blocked:
+        found.append(Refused(Rule.BLOCKED, f"{name} is blocked"))
+    if opted_out:
+        found.append(Refused(Rule.OPTED_OUT, f"{name} wants no messages"))
+    if talking_with:
+        found.append(Refused(Rule.TALKING, f"{talking_with} is talking to {name}"))
+    return found
+
+
 def _of_the_person(facts: Facts, limits: Limits, now: datetime) -> list[Refused]:
     found = []
     if facts.is_own:
         found.append(Refused(Rule.OWN_COMMENT, f"{facts.author} is the account itself"))
-    if facts.blocked:
-        found.append(Refused(Rule.BLOCKED, f"{facts.author} is blocked"))
-    if facts.opted_out:
-        found.append(Refused(Rule.OPTED_OUT, f"{facts.author} wants no messages"))
-    if facts.talking_with:
-        found.append(Refused(Rule.TALKING, f"{facts.talking_with} is talking to {facts.author}"))
+    found += of_the_wishes(
+        facts.author,
+        blocked=facts.blocked,
+        opted_out=facts.opted_out,
+        talking_with=facts.talking_with,
+    )
     last = max(facts.sent_at, default=None)
     if facts.waiting or (last is not None and now - last < limits.cool_down):
         when = "waits to be sent" if facts.waiting else f"was sent at {last:%Y-%m-%d %H:%M}"
