@@ -6,11 +6,15 @@ does it cost everybody a time-out: after a failure the broker is left alone for 
 """
 
 import logging
+import math
+from datetime import datetime
 
 from celery import Task
 from circuitbreaker import CircuitBreaker
+from django.utils import timezone
+from redis import Redis
 
-from comments import metrics
+from comments import metrics, redis
 
 logger = logging.getLogger(__name__)
 
@@ -46,3 +50,20 @@ def wake(task: Task, seconds: float = 0) -> None:  # type: ignore[type-arg]  # g
         )
     else:
         metrics.WAKE_UPS.labels(task.name, "sent").inc()
+
+
+def wake_once(task: Task, moment: datetime) -> None:  # type: ignore[type-arg]
+    """Have `task` woken at `moment`, once however many workers ask for that.
+
+    Without Redis nobody knows who has asked already, so it is left to the sweep.
+    """
+    seconds = max(0.0, (moment - timezone.now()).total_seconds())
+    if seconds > LONGEST_COUNTDOWN:
+        return
+    key = f"wake:{task.name}:{moment.timestamp()}"
+
+    def is_first(client: Redis) -> bool:
+        return bool(client.set(key, 1, nx=True, ex=math.ceil(seconds) + EXPIRES_SECONDS))
+
+    if redis.ask("wake-up", is_first):
+        wake(task, seconds)

@@ -105,25 +105,33 @@ def as_if_active(campaign: Campaign) -> Campaign:
     return active
 
 
-def campaign_for(intent: IntentResult, now: datetime) -> Campaign | None:
-    """The campaign that answers a comment, see `in_order`."""
-    found = matches(intent, now, in_order().filter(is_active=True))
+def active_campaigns() -> list[Campaign]:
+    """Those that answer comments, in order, with their variants."""
+    return list(in_order().filter(is_active=True).prefetch_related("variants"))
+
+
+def campaign_for(
+    intent: IntentResult, now: datetime, campaigns: Iterable[Campaign]
+) -> Campaign | None:
+    """The first of the campaigns, which are in order, that answers a comment."""
+    found = matches(intent, now, campaigns)
     return next((match.campaign for match in found if not match.why_not), None)
 
 
-def draft(intent: IntentResult, *, campaign: Campaign | None = None) -> Draft:
-    """The message for a comment, by the campaign that answers it or by the one given.
+def draft(intent: IntentResult, campaigns: Iterable[Campaign] | None = None) -> Draft:
+    """The message for a comment, by the first campaign that answers it.
 
-    Raises CannotApprove when there is none to send; what the policy refuses is in the draft.
+    `campaigns` are the active ones, for who has read them already. Raises CannotApprove when there
+    is no message to send; what the policy refuses is in the draft.
     """
     now, comment = timezone.now(), intent.comment
-    campaign = campaign or campaign_for(intent, now)
+    campaign = campaign_for(intent, now, active_campaigns() if campaigns is None else campaigns)
     if campaign is None:
         raise CannotApprove(
             f"no active campaign answers this comment under {comment.post_id}: add one first"
         )
     wording = word(campaign, comment)
-    account = pacing.known_account(comment.source, comment.account)
+    account = pacing.account_of(comment.source, comment.account)
     contact = people.contact(comment.source, comment.author, now)
     found = policy.refusals(facts(intent, account, wording, contact), limits(), now)
     return Draft(

@@ -69,7 +69,7 @@ def enqueue(review: Review, draft: Draft) -> DirectMessage:
         "score": intent.score,
         "model_version": intent.model_version,
         "review": review,
-        "account": pacing.account_of(comment.source, comment.account),
+        "account": pacing.stored(draft.account),
         "campaign": campaign,
         "variant": draft.variant,
         "channel": campaign.channel,
@@ -237,7 +237,8 @@ def _record(
     A worker that was given up may report late, when a later attempt has the message. Then only
     its good news counts: the message was delivered after all.
     """
-    message = DirectMessage.objects.select_for_update().get(pk=attempt.message_id)
+    locked = DirectMessage.objects.select_for_update(of=("self",)).select_related("account")
+    message = locked.get(pk=attempt.message_id)
     if message.is_erased:  # meanwhile; the platform's words could name the person
         outcome = outcome._replace(detail="", message_id="")
     now = timezone.now()
@@ -250,7 +251,7 @@ def _record(
     # What it says of the account holds also where an echo was faster and has settled the message.
     echoed = message.state == State.SENT and message.attempts == attempt.number
     if echoed or not late:
-        pacing.heed(message.account_id, outcome, now)
+        pacing.heed(message.account, outcome, now)
     if message.state == State.SENT or (late and outcome.kind is not Kind.SENT):
         return message
     step = next_step(
@@ -446,12 +447,14 @@ def _move(
     late: bool = False,
 ) -> None:
     """Change a locked message and tell of it: its history, the webhooks, a metric, a log line."""
+    changed = None
     if message.pk is not None:
         check_move(State(message.state), state, late=late)
+        changed = ["state", *changes]
     message.state = state
     for field, value in changes.items():
         setattr(message, field, value)
-    message.save()
+    message.save(update_fields=changed)
     event = MessageEvent.objects.create(message=message, state=state, detail=detail, by=by)
     if state is not State.SENDING:  # that lasts a moment only
         webhooks.announce(message, event)

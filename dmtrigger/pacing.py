@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
@@ -27,6 +27,7 @@ IN_FLIGHT = timedelta(seconds=1)
 """When all slots are of attempts under way: look again then, one of them may give its slot back."""
 SLOW_FROM, STOP_AT = 75.0, 98.0  # percent of the platform's limit
 USAGE_HOLDS = HOUR  # the platforms count by the hour
+USAGE_NOTED_EVERY = timedelta(minutes=1)  # at least, while it stays the same
 
 
 def spacing(limit: int, usage_percent: float | None) -> timedelta:
@@ -45,14 +46,16 @@ def limit_of(account: Account, sender: Sender | None) -> int | None:
 
 
 def account_of(source: str, name: str) -> Account:
-    """The account whose comments are answered; made when its first message is stored."""
-    return Account.objects.get_or_create(source=source, name=name)[0]
-
-
-def known_account(source: str, name: str) -> Account:
-    """The same for who only looks: what is not there yet is not stored."""
+    """The account whose comments are answered; not stored yet before its first message is."""
     account = Account.objects.filter(source=source, name=name).first()
     return account or Account(source=source, name=name)
+
+
+def stored(account: Account) -> Account:
+    """The account as it stands in the database, made if need be."""
+    if account.pk is not None:
+        return account
+    return Account.objects.get_or_create(source=account.source, name=account.name)[0]
 
 
 def next_account(now: datetime, sendable: list[str], passed_over: list[int]) -> Account | None:
@@ -60,21 +63,33 @@ def next_account(now: datetime, sendable: list[str], passed_over: list[int]) -> 
 
     Of several the one whose slot has been free for longest, so that none starves.
     """
-    due = DirectMessage.objects.filter(
-        account=OuterRef("pk"),
-        state__in=CLAIMABLE,
-        next_attempt_at__lte=now,
-        sender__in=sendable,
-    )
     return (
         Account.objects.select_for_update()
         .filter(Q(paused_until=None) | Q(paused_until__lte=now))
         .filter(Q(next_slot_at=None) | Q(next_slot_at__lte=now))
-        .filter(Exists(due))
+        .filter(_has_due(now, sender__in=sendable))
         .exclude(pk__in=passed_over)
         .order_by("next_slot_at", "pk")
         .first()
     )
+
+
+def next_slot_at() -> datetime | None:
+    """When the first of the accounts that have something due, and must wait, may send again."""
+    now = timezone.now()
+    waiting = Account.objects.filter(Q(next_slot_at__gt=now) | Q(paused_until__gt=now))
+    found = waiting.filter(_has_due(now)).aggregate(
+        at=Min(Greatest("next_slot_at", "paused_until"))
+    )
+    moment: datetime | None = found["at"]
+    return moment
+
+
+def _has_due(now: datetime, **also: object) -> Exists:
+    due = DirectMessage.objects.filter(
+        account=OuterRef("pk"), state__in=CLAIMABLE, next_attempt_at__lte=now, **also
+    )
+    return Exists(due)
 
 
 def has_slot(account: Account, sender: Sender, now: datetime) -> bool:
@@ -113,10 +128,13 @@ def _free_at(taken: QuerySet[DeliveryAttempt], too_many: int, now: datetime) -> 
     return min(freed)
 
 
-def heed(account_id: int, outcome: Outcome, now: datetime) -> None:
-    """Do as the platform says: note the usage, and pause the account when that is called for."""
+def heed(account: Account, outcome: Outcome, now: datetime) -> None:
+    """Do as the platform says: note the usage, and pause the account when that is called for.
+
+    What is known is not noted again: the row is the one that every claim of the account locks.
+    """
     usage, pause = outcome.usage, ACCOUNT_PAUSES.get(outcome.kind)
-    if usage is None and pause is None:
+    if pause is None and (usage is None or _is_known(usage, account, now)):
         return
     changes: dict[str, object] = {}
     if usage is not None:
@@ -128,7 +146,14 @@ def heed(account_id: int, outcome: Outcome, now: datetime) -> None:
     if pause is not None:
         changes |= {"paused_until": now + pause, "pause_reason": outcome.detail or _says(usage)}
         metrics.PAUSES.labels(outcome.kind).inc()
-    Account.objects.filter(pk=account_id).update(**changes)
+    Account.objects.filter(pk=account.pk).update(**changes)
+
+
+def _is_known(usage: Usage, account: Account, now: datetime) -> bool:
+    said_at = account.usage_at
+    if said_at is None or said_at <= now - USAGE_NOTED_EVERY or usage.percent >= SLOW_FROM:
+        return False
+    return usage == Usage(account.usage_percent or 0.0)
 
 
 def slot_is_back(account_id: int) -> None:

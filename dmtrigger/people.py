@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from dmtrigger import audit
@@ -36,6 +37,10 @@ STOP_WORDS = frozenset(
 LONGEST_STOP = 30  # characters; in a longer answer the word may mean anything
 ERASED = re.compile(r"erased-([0-9a-f]{16})")
 """What stands in place of the name of a person who was erased."""
+
+
+Who = tuple[str, str]
+"""A person: the source, and their name there."""
 
 
 class Contact(NamedTuple):
@@ -81,15 +86,18 @@ def _digest(key: str, source: str, name: str) -> str:
     return hmac.digest(b"dmtrigger.people " + key.encode(), said, "sha256")[:8].hex()
 
 
-def lock(source: str, name: str) -> None:
-    """Until the transaction ends nobody else decides about a message to this person.
+def lock(*persons: Who) -> None:
+    """Until the transaction ends nobody else decides about a message to these people.
 
     So two approvals at once cannot both find the cap unreached. Most people have no row that
-    could be locked.
+    could be locked. Who needs several locks them in one call: in one order, or two transactions
+    could wait for each other.
     """
+    keys = sorted(f"person {source} {name}" for source, name in set(persons))
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"person {source} {name}"]
+            "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) key",
+            [keys],
         )
 
 
@@ -97,11 +105,11 @@ def contact(source: str, name: str, now: datetime) -> Contact:
     """What is known of a person."""
     names = known_as(source, name)
     person = find(source, name)
-    messages = DirectMessage.objects.filter(recipient__in=names, source=source)
-    sent = messages.filter(state=State.SENT, sent_at__gt=now - WEEK)
-    waiting = messages.filter(state__in=WAITING).count()
-    times = sent.values_list("sent_at", flat=True)
-    return contact_of(person, now, waiting, tuple(at for at in times if at is not None))
+    lately = Q(state__in=WAITING) | Q(state=State.SENT, sent_at__gt=now - WEEK)
+    messages = DirectMessage.objects.filter(lately, recipient__in=names, source=source)
+    found = messages.values_list("state", "sent_at")
+    sent_at = [at for state, at in found if state == State.SENT and at is not None]
+    return contact_of(person, now, len(found) - len(sent_at), tuple(sent_at))
 
 
 def find(source: str, name: str) -> Person | None:
@@ -223,7 +231,7 @@ def forget(source: str, name: str) -> int | None:
 
     That stays, under the pseudonym alone. Returns the key of what there was, or None.
     """
-    lock(source, name)
+    lock((source, name))
     person = Person.objects.filter(source=source, name__in=known_as(source, name)).first()
     if person is None:
         return None
@@ -248,7 +256,7 @@ def says_stop(text: str) -> bool:
 
 def _locked(source: str, name: str) -> Person:
     """The person's row, made if need be. Who was erased and is heard of again has the old wish."""
-    lock(source, name)
+    lock((source, name))
     known = Person.objects.filter(source=source, name__in=known_as(source, name))
     person = known.select_for_update().first() or Person(source=source)
     person.name = name

@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-from comments.wakeup import wake
-from dmtrigger import clicks, outbox, retention, webhooks
+from comments.wakeup import wake, wake_once
+from dmtrigger import clicks, outbox, pacing, retention, webhooks
 
 MESSAGES_A_TASK = 100  # then the next task goes on, so that a worker can be stopped in between
 BATCHES_A_TASK = 10  # of webhooks; each can take ten seconds
@@ -12,9 +12,12 @@ BATCHES_A_TASK = 10  # of webhooks; each can take ten seconds
 @shared_task(name="deliver_direct_messages")
 def deliver_direct_messages() -> dict[str, int]:
     """Deliver what is due. Where there is more than one message another worker is woken, which
-    does the same, so that many slow calls are made at once."""
+    does the same, so that many slow calls are made at once. Where all that is due waits for its
+    account's next slot, a worker is woken then."""
     for delivered in range(MESSAGES_A_TASK):
         if outbox.deliver_next() is None:
+            if moment := pacing.next_slot_at():
+                wake_once(deliver_direct_messages, moment)
             return {"attempted": delivered}
         if delivered == 0 and outbox.is_more_due():
             wake(deliver_direct_messages)

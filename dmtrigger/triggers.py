@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from comments.wakeup import wake
 from dmtrigger import outbox, people, policy, refusals
-from dmtrigger.campaigns import approves, campaign_for, draft
+from dmtrigger.campaigns import Draft, active_campaigns, approves, draft
+from dmtrigger.models import Campaign
 from dmtrigger.policy import Refused, Rule
 from dmtrigger.tasks import deliver_direct_messages
 from intents.models import Review
@@ -35,50 +36,49 @@ def approve_by_rule(reviews: list[Review], **_: Any) -> None:
 
     So does every result that is held: its score is not the full model's, or not to be trusted.
     """
+    comments = [review.intent.comment for review in reviews]
+    people.lock(*((comment.source, comment.author) for comment in comments))
+    among = active_campaigns()
     for review in reviews:
         try:
-            _approve_by_rule(review)
+            _approve_by_rule(review, among)
         except CannotApprove as problem:
             logger.info(
                 "left to an operator", extra={"review_id": review.pk, "problem": str(problem)}
             )
 
 
-def _approve_by_rule(review: Review) -> None:
+def _approve_by_rule(review: Review, among: list[Campaign]) -> None:
     intent = review.intent
-    campaign = campaign_for(intent, timezone.now())
-    if campaign is not None and approves(campaign, intent):
-        rule = f"campaign {campaign}: score {intent.score} from {campaign.auto_threshold} on"
-        try:
-            decide(review.pk, Review.Status.APPROVED, rule=rule)
-        except PolicyRefused as refused:
-            if not _reject_what_is_never_answered(review, refused.campaign_id, refused.found):
-                raise
-    else:
-        planned = draft(intent, campaign=campaign)
-        _reject_what_is_never_answered(review, planned.campaign.pk, planned.refused)
-
-
-def _reject_what_is_never_answered(review: Review, campaign_id: int, found: list[Refused]) -> bool:
+    planned = draft(intent, among)
+    campaign, found = planned.campaign, planned.refused
+    automatic = approves(campaign, intent)
     never = [refused for refused in found if refused.rule in NEVER_ANSWERED]
     if never:
-        refusals.record(review.intent_id, campaign_id, never)
+        refusals.record(intent.comment_id, campaign.pk, never)
         rule = f"policy: {never[0].rule.label}"  # names nobody
         decide(review.pk, Review.Status.REJECTED, rule=rule)
-    return bool(never)
+    elif automatic and found:
+        refusals.record(intent.comment_id, campaign.pk, found)
+        raise PolicyRefused(campaign.pk, found)
+    elif automatic:
+        rule = f"campaign {campaign}: score {intent.score} from {campaign.auto_threshold} on"
+        decide(review.pk, Review.Status.APPROVED, rule=rule, told={"planned": planned})
 
 
-def enqueue_message(review: Review, **_: Any) -> None:
+def enqueue_message(review: Review, planned: Draft | None = None, **_: Any) -> None:
     """An approval puts the message into the outbox, in the transaction of the decision.
 
     The person is locked before the policy looks: of two approvals at once one sees the other.
+    `planned` is the message where that was done already, and nothing stands against it.
     """
-    comment = review.intent.comment
-    people.lock(comment.source, comment.author)
-    planned = draft(review.intent)
-    found = policy.binding(planned.refused, by_person=review.decided_by_id is not None)
-    if found:
-        raise PolicyRefused(planned.campaign.pk, found)
+    if planned is None:
+        comment = review.intent.comment
+        people.lock((comment.source, comment.author))
+        planned = draft(review.intent)
+        found = policy.binding(planned.refused, by_person=review.decided_by_id is not None)
+        if found:
+            raise PolicyRefused(planned.campaign.pk, found)
     message = outbox.enqueue(review, planned)
     due = message.next_attempt_at or timezone.now()
     seconds = max(0.0, (due - timezone.now()).total_seconds())

@@ -1,7 +1,7 @@
 """The reviews of flagged intents: made once, decided once. The only writer of `Review`."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -56,18 +56,20 @@ def decide(
     rule: str = "",
     note: str = "",
     corrected_label: str = "",
+    told: Mapping[str, Any] | None = None,
 ) -> Decision:
     """Approve or reject; by a person or by a campaign's rule.
 
     `corrected_label` is what the person says the comment is. Who approves says that it is
     purchase intent; who rejects may say anything, also that (a buyer not to be written to).
+    `told` goes on to the receivers of `review_approved`.
 
     Deciding the same again changes nothing and gives the first decision. Raises AlreadyDecided
     for the other decision, CannotApprove when nothing could follow (the review stays pending),
     ContradictionError, Review.DoesNotExist.
     """
     try:
-        return _decide(review_id, status, user_id, rule, note, corrected_label)
+        return _decide(review_id, status, user_id, rule, note, corrected_label, told or {})
     except CannotApprove as problem:
         # After the roll-back of what could not be, so that it can be kept.
         approval_refused.send(sender="intents.reviews", review_id=review_id, problem=problem)
@@ -92,6 +94,7 @@ def _decide(
     rule: str,
     note: str,
     corrected_label: str,
+    told: Mapping[str, Any],
 ) -> Decision:
     approved = status == Review.Status.APPROVED
     if approved and corrected_label not in ("", Label.PURCHASE_INTENT):
@@ -100,7 +103,8 @@ def _decide(
             "reject it, or leave out what it is."
         )
     with transaction.atomic():
-        review = Review.objects.select_for_update().get(pk=review_id)
+        locked = Review.objects.select_for_update(of=("self",))
+        review = locked.select_related("intent__comment").get(pk=review_id)
         if review.status == status:
             return Decision(review, is_new=False)
         if review.status != Review.Status.PENDING:
@@ -115,7 +119,7 @@ def _decide(
         review.corrected_label = corrected_label
         review.save()
         if approved:
-            review_approved.send(sender="intents.reviews", review=review)
+            review_approved.send(sender="intents.reviews", review=review, **told)
         review_decided.send(sender="intents.reviews", review=review)
         transaction.on_commit(lambda: _note(review))
     return Decision(review, is_new=True)

@@ -7,7 +7,8 @@ the decision or not at all.
 from django.dispatch import Signal
 
 reviews_flagged = Signal()  # reviews: list[Review], pending, new
-review_approved = Signal()  # review: Review; a receiver raises CannotApprove to refuse
+# review: Review, and what `decide` was `told`; a receiver raises CannotApprove to refuse
+review_approved = Signal()
 review_decided = Signal()  # review: Review, approved or rejected, after what follows from that
 model_promoted = Signal()  # version: ModelVersion, user: who made it the champion
 

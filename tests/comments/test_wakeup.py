@@ -3,15 +3,19 @@
 import logging
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
+from unittest import mock
 
 import pytest
 from amqp.exceptions import AccessRefused
 from celery import current_app
+from django.utils import timezone
 from kombu import Connection
 
+from comments import wakeup
 from comments.ingest import ingest
 from comments.models import Comment
-from comments.wakeup import wake
+from comments.wakeup import wake, wake_once
 from intents.tasks import analyze_comment_batch
 
 ITEM = {"id": "c1", "text": "price?", "author": "ada", "timestamp": "2024-01-25T10:30:00Z"}
@@ -26,6 +30,22 @@ def test_a_wake_up_is_a_message_in_the_tasks_queue():
         message.ack()
     assert message.headers["task"] == "analyze_comment_batch"
     assert message.payload[:2] == [[], {}]  # no comment travels with it
+
+
+def test_of_many_who_want_the_same_moment_one_wakes_the_task():
+    moment = timezone.now() + timedelta(seconds=5)
+    with mock.patch.object(wakeup, "wake") as wake:
+        for _ in range(3):
+            wake_once(analyze_comment_batch, moment)
+        wake_once(analyze_comment_batch, moment + timedelta(seconds=1))
+    seconds = [call.args[1] for call in wake.call_args_list]
+    assert seconds == [pytest.approx(5, abs=1), pytest.approx(6, abs=1)]
+
+
+def test_what_is_far_off_is_left_to_the_sweep():
+    with mock.patch.object(wakeup, "wake") as wake:
+        wake_once(analyze_comment_batch, timezone.now() + timedelta(minutes=1))
+    assert not wake.called
 
 
 @pytest.fixture

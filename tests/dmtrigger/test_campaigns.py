@@ -75,9 +75,9 @@ def test_the_precedence_is_that_of_the_list():
     first = CampaignFactory(priority=1)
     assert list(campaigns.in_order()) == [first, of_post, of_account, general]
     intent = IntentResultFactory()
-    assert campaigns.campaign_for(intent, timezone.now()) == first
+    assert campaigns.campaign_for(intent, timezone.now(), campaigns.active_campaigns()) == first
     Campaign.objects.filter(pk=first.pk).update(is_active=False)
-    assert campaigns.campaign_for(intent, timezone.now()) == of_post
+    assert campaigns.campaign_for(intent, timezone.now(), campaigns.active_campaigns()) == of_post
 
 
 def test_variants_are_drawn_by_weight_and_stay_with_a_comment():

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from dmtrigger import outbox, pacing
+from dmtrigger import outbox, pacing, tasks
 from dmtrigger.models import Account, DirectMessage
 from dmtrigger.retry import Kind, Outcome, Usage
 from dmtrigger.senders.fake_platform import SENDER
@@ -190,6 +190,42 @@ def test_usage_slows_an_account_down_for_an_hour(platform, clock, settings):
     clock.shift(HOUR)
     deliver_all()
     assert len(platform.came) == 20
+
+
+def test_who_waits_for_a_slot_is_woken_when_it_is_free(platform, clock, settings, monkeypatch):
+    woken = []
+    monkeypatch.setattr(tasks, "wake_once", lambda task, moment: woken.append((task.name, moment)))
+    settings.MESSAGES_PER_HOUR = 360
+    waiting(3)
+    platform.answers = [Outcome(Kind.SENT, message_id="m", usage=Usage(85.0))]
+    tasks.deliver_direct_messages()
+    assert woken == [("deliver_direct_messages", START + 10 * SECOND)]
+    clock.shift(10 * SECOND)
+    tasks.deliver_direct_messages()
+    assert len(platform.came) == 3
+    assert len(woken) == 1  # nothing waits any more
+
+
+def test_a_paused_account_is_looked_at_when_its_pause_ends(platform, clock):
+    waiting(1)
+    platform.answers = [Outcome(Kind.THROTTLED, usage=Usage(100.0, 20 * SECOND))]
+    deliver_all()
+    clock.shift(10 * SECOND)
+    assert pacing.next_slot_at() == START + 20 * SECOND
+
+
+def test_usage_that_stays_the_same_is_noted_once_a_minute(platform, clock, settings):
+    waiting(3)
+    settings.MESSAGES_PER_HOUR = 0
+    said = Outcome(Kind.SENT, message_id="m", usage=Usage(10.0))
+    platform.answers = [said, said, said]
+    outbox.deliver_next()
+    clock.shift(59 * SECOND)
+    outbox.deliver_next()
+    assert Account.objects.get().usage_at == START
+    clock.shift(SECOND)
+    outbox.deliver_next()
+    assert Account.objects.get().usage_at == START + 60 * SECOND
 
 
 @pytest.mark.parametrize(

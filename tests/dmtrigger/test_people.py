@@ -206,3 +206,12 @@ def test_of_many_approvals_at_once_one_reaches_a_person():
         approved = list(pool.map(work, reviews))
     assert sum(approved) == 1
     assert DirectMessage.objects.count() == 1
+
+
+def test_several_people_are_locked_in_one_order(django_assert_num_queries):
+    """Or two transactions that need the same people could wait for each other."""
+    with django_assert_num_queries(2) as asked:
+        people.lock((SOURCE, "bea"), (SOURCE, "ada"), (SOURCE, "bea"))
+        people.lock((SOURCE, "ada"), (SOURCE, "bea"))
+    first, second = (query["sql"] for query in asked)
+    assert first == second

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from dmtrigger import outbox, triggers
-from dmtrigger.campaigns import campaign_for, draft
+from dmtrigger.campaigns import active_campaigns, campaign_for, draft
 from dmtrigger.links import short_link
 from dmtrigger.models import Campaign, DirectMessage, Variant
 from dmtrigger.models.campaigns import DEFAULT_TEMPLATE
@@ -24,7 +24,9 @@ pytestmark = pytest.mark.django_db
 
 
 def answering(post_id: str) -> Campaign | None:
-    return campaign_for(IntentResultFactory(comment__post_id=post_id), timezone.now())
+    return campaign_for(
+        IntentResultFactory(comment__post_id=post_id), timezone.now(), active_campaigns()
+    )
 
 
 def approve(review: Review) -> None:
