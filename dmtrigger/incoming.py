@@ -74,7 +74,11 @@ def settle_by_echo(source: str, echo: Echo) -> bool:
     Its link has a token that only we can make. A text without one must be that of a single open
     message, and no other's echo: of two with the same text, one may not have left.
     """
-    tokens = (links.comment_of(token) for token in TOKEN.findall(echo.text))
+    tokens = (
+        links.comment_of(token, purpose)
+        for token in TOKEN.findall(echo.text)
+        for purpose in links.Purpose
+    )
     comment_id = next((found for found in tokens if found is not None), None)
     if comment_id is None:
         comment_id = _by_text(source, echo)

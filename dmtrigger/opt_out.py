@@ -24,7 +24,7 @@ CHOICES: dict[str, tuple[int | None, str]] = {
 @require_http_methods(["GET", "HEAD", "POST"])
 def opt_out(request: HttpRequest, token: str) -> HttpResponse:
     """The choices; a POST of one of them opts the message's recipient out."""
-    comment_id = links.comment_of(token)
+    comment_id = links.comment_of(token, links.Purpose.OPT_OUT)
     message = DirectMessage.objects.filter(comment_id=comment_id).first() if comment_id else None
     if message is None:
         return _page(request, 404, state="unknown")

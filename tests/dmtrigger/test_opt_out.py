@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dmtrigger import people
-from dmtrigger.links import opt_out_link, token_of
+from dmtrigger.links import Purpose, opt_out_link, token_of
 from dmtrigger.models import AuditEntry, Person
 from tests.factories import DirectMessageFactory
 
@@ -96,10 +96,11 @@ def test_a_short_opt_out_does_not_end_one_for_good(client, page):
 
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_a_token_that_is_not_ours_is_a_friendly_404(client, message, method):
-    good = token_of(message.comment_id)
+    good = token_of(message.comment_id, Purpose.OPT_OUT)
     changed = ("B" if good[0] == "A" else "A") + good[1:]
-    without_message = token_of(message.comment_id + 1)
-    for token in (changed, without_message, good[:-1], "x", "ü", "%00"):
+    without_message = token_of(message.comment_id + 1, Purpose.OPT_OUT)
+    that_the_shop_knows = token_of(message.comment_id)
+    for token in (changed, without_message, that_the_shop_knows, good[:-1], "x", "ü", "%00"):
         answer = getattr(client, method)(f"/o/{token}", {"for": "always"})
         assert answer.status_code == 404
         assert "This link does not work" in answer.content.decode()
