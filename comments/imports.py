@@ -68,7 +68,9 @@ def chunks(entries: Iterable[Entry], start: int) -> Iterator[list[Entry]]:
         yield chunk
 
 
-def store(job: FileImport, chunk: list[Entry], tell: Callable[[int, str], None]) -> None:
+def store(
+    job: FileImport, chunk: list[Entry], tell: Callable[[int, str], None], account: str = ""
+) -> None:
     """Ingest a chunk, and note in the same transaction that the file is done up to its end.
 
     `tell(line, reason)` hears what is refused before that is committed: if we are killed between
@@ -78,7 +80,7 @@ def store(job: FileImport, chunk: list[Entry], tell: Callable[[int, str], None])
     readable = [entry for entry in chunk if not entry.error]
     end = chunk[-1].end
     with transaction.atomic():
-        report = ingest([entry.item for entry in readable], source=job.source)
+        report = ingest([entry.item for entry in readable], source=job.source, account=account)
         refused = [(entry.line, f"line {entry.error}") for entry in chunk if entry.error]
         refused += [(readable[r.index].line, f"{r.field} {r.reason}") for r in report.rejected]
         for line, reason in sorted(refused):

@@ -53,7 +53,7 @@ def account_of(source: str, name: str) -> Account:
 
 def stored(account: Account) -> Account:
     """The account as it stands in the database, made if need be."""
-    if account.pk is not None:
+    if not account._state.adding:
         return account
     return Account.objects.get_or_create(source=account.source, name=account.name)[0]
 

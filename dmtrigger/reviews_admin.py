@@ -238,11 +238,22 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         messages.info(request, f"{decision.label}: {decided}")
 
     def _decide(
-        self, request: HttpRequest, review: Review, decision: Review.Status, **said: str
+        self,
+        request: HttpRequest,
+        review: Review,
+        decision: Review.Status,
+        note: str = "",
+        corrected_label: str = "",
     ) -> bool:
         """Whether it was decided just now; if not, the operator is told why."""
         try:
-            decided, is_new = decide(review.pk, decision, user_id=request.user.pk, **said)
+            decided, is_new = decide(
+                review.pk,
+                decision,
+                user_id=request.user.pk,
+                note=note,
+                corrected_label=corrected_label,
+            )
         except (AlreadyDecided, CannotApprove) as problem:
             messages.error(request, f"{review.intent.comment}: {problem}")
             return False

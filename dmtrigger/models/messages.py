@@ -151,18 +151,14 @@ class Refusal(models.Model):
     """
 
     comment_id = models.BigIntegerField()
-    campaign = models.ForeignKey(Campaign, null=True, on_delete=models.CASCADE)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE)
     rule = models.CharField(max_length=20, choices=Rule.choices)
     reason = models.TextField()
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["comment_id", "campaign", "rule"],
-                name="refusal_once",
-                nulls_distinct=False,
-            ),
+            models.UniqueConstraint(fields=["comment_id", "campaign", "rule"], name="refusal_once"),
         ]
         indexes = [
             models.Index(fields=["rule", "id"], name="refusal_by_rule"),

@@ -81,9 +81,9 @@ class Interruption:
         """Fail once, in the transaction of the n-th batch from now on; 0 is never."""
         self.items, self.batches_left = [], batches
 
-    def __call__(self, items: list[Any], *, source: str) -> IngestReport:
+    def __call__(self, items: list[Any], **origin: str) -> IngestReport:
         self.items += items
-        report = ingest(items, source=source)
+        report = ingest(items, **origin)
         self.batches_left -= 1
         if self.batches_left == 0:
             raise self.error
@@ -203,6 +203,17 @@ def test_a_file_in_which_nothing_can_be_read_is_an_error(jsonl):
         run(jsonl("not json", item(1, text="")))
 
 
+def test_the_account_is_stored_with_each_comment(jsonl):
+    run(jsonl(item(1), item(2)), "--account", "shop")
+    assert set(Comment.objects.values_list("account", flat=True)) == {"shop"}
+
+
+def test_an_account_that_cannot_be_stored_is_refused_before_anything_is_read(jsonl):
+    with pytest.raises(CommandError, match="--account has 300 characters"):
+        run(jsonl(item(1)), "--account", "a" * 300)
+    assert not Comment.objects.exists()
+
+
 def test_an_unknown_source_is_refused_before_anything_is_stored(jsonl):
     with pytest.raises(CommandError, match="there are: fake_platform"):
         run(jsonl(item(1)), "--source", "myspace")
@@ -296,9 +307,9 @@ def test_a_file_that_was_taken_for_another_format_begins_anew(csv_file, interrup
 def test_of_two_runs_at_once_one_gives_up(jsonl, monkeypatch):
     file = jsonl(*(item(n) for n in range(4)))
 
-    def moved_by_another(items: list[Any], *, source: str) -> IngestReport:
+    def moved_by_another(items: list[Any], **origin: str) -> IngestReport:
         FileImport.objects.update(position=1)
-        return ingest(items, source=source)
+        return ingest(items, **origin)
 
     monkeypatch.setattr(imports, "ingest", moved_by_another)
     with pytest.raises(CommandError, match="another run of this command"):
@@ -426,9 +437,9 @@ def test_a_chunk_holds_fewer_items_where_they_are_long(jsonl, monkeypatch):
     monkeypatch.setattr(imports, "CHUNK_BYTES", 300)
     held = []
 
-    def ingest_and_count(items: list[Any], *, source: str) -> IngestReport:
+    def ingest_and_count(items: list[Any], **origin: str) -> IngestReport:
         held.append(len(items))
-        return ingest(items, source=source)
+        return ingest(items, **origin)
 
     monkeypatch.setattr(imports, "ingest", ingest_and_count)
     run(jsonl(*(item(n) for n in range(5)), item(5, text="x" * 500), item(6)))

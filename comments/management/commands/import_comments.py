@@ -12,6 +12,7 @@ from tqdm import tqdm
 from comments import imports
 from comments.files import Place, UnreadableFileError, is_csv, read_comments
 from comments.models import FileImport
+from comments.parsing import MAX_ID_LENGTH, FieldError, parse_text
 from comments.sources import SourceError, get_source
 
 KEPT = "What was stored is kept, and the same command goes on from there."
@@ -34,18 +35,27 @@ class Command(BaseCommand):
             help="the platform that the ids are of (default: %(default)s)",
         )
         parser.add_argument(
+            "--account",
+            default="",
+            help="the brand's account whose posts they are under (default: the source's only one)",
+        )
+        parser.add_argument(
             "--restart",
             action="store_true",
             help="begin at the first line, also if an earlier run has got further",
         )
 
-    def handle(self, *, file: Path, source: str, restart: bool, **_: Any) -> None:
+    def handle(self, *, file: Path, source: str, account: str, restart: bool, **_: Any) -> None:
         try:
+            if account:
+                parse_text("--account", account, MAX_ID_LENGTH)
             get_source(source)  # whose comments nobody could answer later
             with file.open("rb") as content:
-                self._import(file, content, source, restart=restart)
+                self._import(file, content, source, account, restart=restart)
         except SourceError as error:
             raise CommandError(str(error)) from error
+        except FieldError as error:
+            raise CommandError(f"{error.field} {error}") from error
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror or error}") from error
         except (UnreadableFileError, imports.AnotherRunError) as error:
@@ -56,7 +66,9 @@ class Command(BaseCommand):
             self.stderr.write(f"\nStopped. {KEPT}")
             raise SystemExit(INTERRUPTED) from None
 
-    def _import(self, file: Path, content: BufferedReader, source: str, *, restart: bool) -> None:
+    def _import(
+        self, file: Path, content: BufferedReader, source: str, account: str, *, restart: bool
+    ) -> None:
         size = _size(content)
         job = imports.find(content, file.name, source)
         self._begin(job, file.name, restart=restart)
@@ -70,7 +82,7 @@ class Command(BaseCommand):
         entries = read_comments(content, place, as_csv=is_csv(file.name))
         with _progress(size, job.position) as progress:
             for chunk in imports.chunks(entries, job.position):
-                imports.store(job, chunk, tell)
+                imports.store(job, chunk, tell, account)
                 progress.update(job.position - progress.n)
         imports.finish(job)
         self._say_numbers(before, _numbers(job))
