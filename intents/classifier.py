@@ -31,7 +31,7 @@ EXPLAINED_FROM = 40  # score; below, nobody asks why
 HELD_AT_MOST = 79  # the score of what the model can't know: below the automatic band
 WORDS_SHOWN, EXAMPLES_SHOWN = 5, 3
 CANDIDATES = 16  # for the examples shown
-AT_ONCE = 64  # texts that are compared with all examples: 6 MB with the shipped model's
+AT_ONCE = 64  # texts that are compared with all examples at once
 
 LANGUAGE_HOLD = "language"
 FOREIGN_FROM = -1.0  # logit of an unknown language: below even odds, since doubt is to be held
