@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 30
 CONFIRM_SECONDS = 2  # within which RabbitMQ must say that it has the message
 EXPIRES_SECONDS = 60  # by then a sweep has looked; so that none pile up while no worker runs
+ON_ITS_WAY_SECONDS = 5  # a message that no worker has taken by then is taken for lost
 LONGEST_COUNTDOWN = 30  # seconds; a worker holds what is due later in its memory
 
 breaker = CircuitBreaker(failure_threshold=1, recovery_timeout=RETRY_SECONDS)
@@ -50,6 +51,29 @@ def wake(task: Task, seconds: float = 0) -> None:  # type: ignore[type-arg]  # g
         )
     else:
         metrics.WAKE_UPS.labels(task.name, "sent").inc()
+
+
+def wake_unless_woken(task: Task) -> None:  # type: ignore[type-arg]
+    """As `wake`, but nothing where a message is on its way already that no worker has begun with.
+
+    The task calls `begun` before it looks: what is committed by now, it will see. So the busier the
+    workers are, the more each task finds, and the fewer find nothing.
+    """
+
+    def is_first(client: Redis) -> bool:
+        return bool(client.set(_on_its_way(task), 1, nx=True, ex=ON_ITS_WAY_SECONDS))
+
+    if redis.ask("wake-up", is_first) is not False:  # None: nobody knows
+        wake(task)
+
+
+def begun(task: Task) -> None:  # type: ignore[type-arg]
+    """A worker has begun with the task: what is stored from now on needs another message."""
+    redis.ask("wake-up", lambda client: client.delete(_on_its_way(task)))
+
+
+def _on_its_way(task: Task) -> str:  # type: ignore[type-arg]
+    return f"woken:{task.name}"
 
 
 def wake_once(task: Task, moment: datetime) -> None:  # type: ignore[type-arg]

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from comments.wakeup import wake, wake_once
+from comments.wakeup import begun, wake, wake_once, wake_unless_woken
 from dmtrigger import clicks, outbox, pacing, retention, webhooks
 
 MESSAGES_A_TASK = 100  # then the next task goes on, so that a worker can be stopped in between
@@ -14,14 +14,15 @@ def deliver_direct_messages() -> dict[str, int]:
     """Deliver what is due. Where there is more than one message another worker is woken, which
     does the same, so that many slow calls are made at once. Where all that is due waits for its
     account's next slot, a worker is woken then."""
+    begun(deliver_direct_messages)
     for delivered in range(MESSAGES_A_TASK):
         if outbox.deliver_next() is None:
             if moment := pacing.next_slot_at():
                 wake_once(deliver_direct_messages, moment)
             return {"attempted": delivered}
         if delivered == 0 and outbox.is_more_due():
-            wake(deliver_direct_messages)
-    wake(deliver_direct_messages)
+            wake_unless_woken(deliver_direct_messages)
+    wake_unless_woken(deliver_direct_messages)
     return {"attempted": MESSAGES_A_TASK}
 
 

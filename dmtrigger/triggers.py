@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from comments.wakeup import wake
+from comments.wakeup import wake, wake_unless_woken
 from dmtrigger import outbox, people, policy, refusals
 from dmtrigger.campaigns import Draft, active_campaigns, approves, draft
 from dmtrigger.models import Campaign
@@ -92,7 +92,10 @@ class _WakeUp:
     seconds: float
 
     def __call__(self) -> None:
-        wake(deliver_direct_messages, self.seconds)
+        if self.seconds:
+            wake(deliver_direct_messages, self.seconds)
+        else:
+            wake_unless_woken(deliver_direct_messages)
 
 
 def _wake_on_commit(seconds: float) -> None:

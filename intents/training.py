@@ -492,7 +492,7 @@ LOSS = 0.01  # share of what the encoder would flag that the first stage may dis
 # Real comments are more varied than those written for the training, so whatever those allow, a
 # comment is not dismissed from this probability of a buyer on.
 DISMISSED_BELOW = 0.1
-AGREEMENT = 0.88  # of the first stage's labels with the encoder's
+AGREEMENT = 0.92  # of the first stage's labels with the encoder's
 
 
 def choose_thresholds(cheap: Floats, strong: Floats) -> dict[str, float]:

@@ -30,6 +30,13 @@ def empty_redis() -> None:
 
 
 @pytest.fixture
+def no_redis(settings):
+    """A Redis that refuses connections."""
+    cache = settings.CACHES["default"] | {"LOCATION": "redis://127.0.0.1:9/0"}
+    settings.CACHES = {"default": cache}
+
+
+@pytest.fixture
 def fake_platform(settings) -> Iterator[FakePlatform]:
     """The fake platform over real HTTP, empty, and the settings that lead to it."""
     with closing(Store(":memory:")) as store, running(store) as platform:

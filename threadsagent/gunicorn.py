@@ -1,8 +1,12 @@
 """How gunicorn runs the web process: `gunicorn threadsagent.wsgi -c threadsagent/gunicorn.py`."""
 
 import os
+from datetime import timedelta
 from typing import Any
 
+from gunicorn.glogging import Logger
+from gunicorn.http.message import Request
+from gunicorn.http.wsgi import Response
 from prometheus_client import multiprocess
 
 from threadsagent.settings import LOGGING
@@ -15,6 +19,22 @@ max_requests_jitter = 1_000
 accesslog = "-"
 control_socket_disable = True  # it would lie in the home folder
 logconfig_dict = LOGGING
+
+UNLOGGED = ("/r/", "/o/", "/health", "/metrics")
+
+
+class AccessLog(Logger):
+    """Without probes, and without the links that people follow: these are counted elsewhere, and
+    nobody's token belongs in a log."""
+
+    def access(
+        self, resp: Response, req: Request, environ: dict[str, Any], request_time: timedelta
+    ) -> None:
+        if not environ["PATH_INFO"].startswith(UNLOGGED):
+            super().access(resp, req, environ, request_time)
+
+
+logger_class = AccessLog
 
 
 def child_exit(server: Any, worker: Any) -> None:

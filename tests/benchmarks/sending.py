@@ -85,7 +85,7 @@ def _polled() -> Iterator[Approve]:
             wake(deliver_direct_messages)
 
     poller = threading.Thread(target=poll, name="poller")
-    with mock.patch.object(triggers, "wake"):
+    with mock.patch.object(triggers, "wake_unless_woken"):
         poller.start()
         try:
             yield _decide

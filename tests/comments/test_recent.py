@@ -101,13 +101,6 @@ def test_redis_is_asked_about_this_database_only(monkeypatch):
     assert recent.known(SOURCE, ["c1"]) == set()
 
 
-@pytest.fixture
-def no_redis(settings):
-    """A Redis that refuses connections."""
-    cache = settings.CACHES["default"] | {"LOCATION": "redis://127.0.0.1:9/0"}
-    settings.CACHES = {"default": cache}
-
-
 @pytest.mark.django_db(transaction=True)
 def test_without_redis_ingestion_is_as_exact_and_says_so(no_redis, caplog):
     def skipped() -> float:

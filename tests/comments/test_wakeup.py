@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from unittest import mock
@@ -15,7 +16,7 @@ from kombu import Connection
 from comments import wakeup
 from comments.ingest import ingest
 from comments.models import Comment
-from comments.wakeup import wake, wake_once
+from comments.wakeup import begun, wake, wake_once, wake_unless_woken
 from intents.tasks import analyze_comment_batch
 
 ITEM = {"id": "c1", "text": "price?", "author": "ada", "timestamp": "2024-01-25T10:30:00Z"}
@@ -40,6 +41,32 @@ def test_of_many_who_want_the_same_moment_one_wakes_the_task():
         wake_once(analyze_comment_batch, moment + timedelta(seconds=1))
     seconds = [call.args[1] for call in wake.call_args_list]
     assert seconds == [pytest.approx(5, abs=1), pytest.approx(6, abs=1)]
+
+
+def test_no_second_message_is_sent_until_a_worker_has_begun():
+    with mock.patch.object(wakeup, "wake") as wake:
+        wake_unless_woken(analyze_comment_batch)
+        wake_unless_woken(analyze_comment_batch)
+        assert wake.call_count == 1
+        begun(analyze_comment_batch)
+        wake_unless_woken(analyze_comment_batch)
+        assert wake.call_count == 2
+
+
+def test_a_message_that_no_worker_takes_is_taken_for_lost(monkeypatch):
+    monkeypatch.setattr(wakeup, "ON_ITS_WAY_SECONDS", 1)
+    with mock.patch.object(wakeup, "wake") as wake:
+        wake_unless_woken(analyze_comment_batch)
+        time.sleep(1.1)
+        wake_unless_woken(analyze_comment_batch)
+    assert wake.call_count == 2
+
+
+def test_without_redis_each_wakes(no_redis):
+    with mock.patch.object(wakeup, "wake") as wake:
+        wake_unless_woken(analyze_comment_batch)
+        wake_unless_woken(analyze_comment_batch)
+    assert wake.call_count == 2
 
 
 def test_what_is_far_off_is_left_to_the_sweep():

@@ -280,7 +280,7 @@ def test_messages_are_counted_by_state(message):
 def woken(monkeypatch) -> list[str]:
     """The tasks that were woken."""
     names: list[str] = []
-    monkeypatch.setattr(tasks, "wake", lambda task: names.append(task.name))
+    monkeypatch.setattr(tasks, "wake_unless_woken", lambda task: names.append(task.name))
     return names
 
 

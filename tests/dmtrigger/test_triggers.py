@@ -51,7 +51,7 @@ def test_many_approvals_in_a_transaction_wake_the_delivery_once(
     monkeypatch, django_capture_on_commit_callbacks
 ):
     woken = []
-    monkeypatch.setattr(triggers, "wake", lambda task, seconds: woken.append(task.name))
+    monkeypatch.setattr(triggers, "wake_unless_woken", lambda task: woken.append(task.name))
     CampaignFactory(auto_threshold=80)
     flagged: list[Any] = [
         ReviewFactory(intent__score=85, intent__comment__author=f"buyer {n}") for n in range(3)
