@@ -1,6 +1,7 @@
 """How gunicorn runs the web process: `gunicorn threadsagent.wsgi -c threadsagent/gunicorn.py`."""
 
 import os
+from collections.abc import MutableMapping
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +29,11 @@ class AccessLog(Logger):
     nobody's token belongs in a log."""
 
     def access(
-        self, resp: Response, req: Request, environ: dict[str, Any], request_time: timedelta
+        self,
+        resp: Response,
+        req: Request,
+        environ: MutableMapping[str, Any],
+        request_time: timedelta,
     ) -> None:
         if not environ["PATH_INFO"].startswith(UNLOGGED):
             super().access(resp, req, environ, request_time)
