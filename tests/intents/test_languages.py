@@ -46,6 +46,17 @@ def test_another_language_is_named(text: str, language: str):
     assert language_of(normalise(text)) == language
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bhai iska price kya hai, delivery patna me hoga?",
+        "kya baat hai bro, link dena please jaldi",
+    ],
+)
+def test_another_language_with_english_words_in_it_is_not_taken_for_english(text: str):
+    assert language_of(normalise(text)) not in ("en", "")
+
+
 @pytest.mark.parametrize("text", ["", " ", "12.50 €", "!?!?", "1️⃣"])
 def test_where_there_are_no_letters_there_is_no_language(text: str):
     assert language_of(text) == ""
