@@ -53,7 +53,7 @@ def wake(task: Task, seconds: float = 0) -> None:  # type: ignore[type-arg]  # g
         metrics.WAKE_UPS.labels(task.name, "sent").inc()
 
 
-def wake_unless_woken(task: Task) -> None:  # type: ignore[type-arg]
+def wake_unless_woken(task: Task, seconds: float = 0) -> None:  # type: ignore[type-arg]
     """As `wake`, but nothing where a message is on its way already that no worker has begun with.
 
     The task calls `begun` before it looks: what is committed by now, it will see. So the busier the
@@ -64,7 +64,7 @@ def wake_unless_woken(task: Task) -> None:  # type: ignore[type-arg]
         return bool(client.set(_on_its_way(task), 1, nx=True, ex=ON_ITS_WAY_SECONDS))
 
     if redis.ask("wake-up", is_first) is not False:  # None: nobody knows
-        wake(task)
+        wake(task, seconds)
 
 
 def begun(task: Task) -> None:  # type: ignore[type-arg]

@@ -10,7 +10,7 @@ from django.utils.text import Truncator
 
 from comments.admin import FirstRows, ReadOnlyAdmin
 from comments.models import Comment
-from comments.wakeup import wake
+from comments.wakeup import wake_unless_woken
 from intents import failures
 from intents.model_admin import ModelVersionAdmin
 from intents.models import AnalysisFailure, IntentResult, ModelVersion
@@ -85,5 +85,5 @@ class AnalysisFailureAdmin(ReadOnlyAdmin):
         due = failures.retry([failure.pk for failure in chosen])
         for failure in chosen:
             self.log_change(request, failure, "to be analysed again")
-        wake(analyze_comment_batch)
+        wake_unless_woken(analyze_comment_batch)
         messages.success(request, f"To be analysed again: {due}. Those that fail come back here.")

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -42,9 +42,10 @@ def band_of(score: int) -> Band:
     return next(band for lowest, band in BANDS if score >= lowest)
 
 
-def analyze_batch() -> int:
+def analyze_batch(when_full: Callable[[], None] = lambda: None) -> int:
     """Analyse up to `COMMENT_BATCH_SIZE` waiting comments and return how many there were.
 
+    `when_full` is called as soon as so many are claimed: another worker may begin with the rest.
     Comments that failed before and are due come first. Claim, results, reviews and what failed
     are one transaction: a worker killed at any line leaves its comments waiting, and none is
     analysed twice. Raises `registry.NoChampion`, and `django.db.Error` when nothing was stored.
@@ -55,6 +56,8 @@ def analyze_batch() -> int:
         comments = again + queue.claim_unanalyzed(settings.COMMENT_BATCH_SIZE - len(again))
         if not comments:
             return 0
+        if len(comments) == settings.COMMENT_BATCH_SIZE:
+            when_full()
         failed: list[Failed] = []
         results = _analyze(comments, active, failed)
         queue.mark_analyzed(comments)

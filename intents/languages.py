@@ -7,8 +7,8 @@ from typing import Any
 LATIN_ENDS = "\u024f"
 FOREIGN_LETTERS = 0.3  # share of letters from which on a text is in another script
 SURE = 0.5  # fastText's probability of its best guess; below, short English is often misjudged
-# From so many different words on English is recognised. What is not is most often another language in Latin
-# letters with some English words: "bhai iska price kya hai, delivery patna me hoga?"
+# From so many different words on English is recognised. What is not is most often another language
+# in Latin letters with some English words: "bhai iska price kya hai, delivery patna me hoga?"
 WORDS_ENOUGH = 6
 UNDETERMINED = "und"  # ISO 639's own code for that
 

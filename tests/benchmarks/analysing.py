@@ -24,7 +24,7 @@ from tests.benchmarks.streams import Stream
 from tests.integration.processes import eventually
 from threadsagent.celery import app
 
-CALL = 1_000  # comments that are stored in one go, and lead to one wake-up
+CALL = 1_000  # comments that are stored in one go
 WARM_UP = 500  # comments
 WARM_UP_SECONDS = 120
 LONGEST_SECONDS = 1_800
@@ -129,7 +129,7 @@ def _store(comments: list[NewComment]) -> None:
 
 
 def _wake(comments: int) -> None:
-    """As many messages as storing so many comments leads to."""
+    """A message for each CALL of comments: every process is woken."""
     for _ in range(math.ceil(comments / CALL)):
         wake(analyze_comment_batch)
 

@@ -228,7 +228,7 @@ def test_the_parked_are_counted_and_those_in_retry_are_not():
 @pytest.fixture
 def woken(monkeypatch) -> list[str]:
     names: list[str] = []
-    monkeypatch.setattr("intents.admin.wake", lambda task: names.append(task.name))
+    monkeypatch.setattr("intents.admin.wake_unless_woken", lambda task: names.append(task.name))
     return names
 
 
