@@ -13,7 +13,7 @@ from prometheus_client import multiprocess
 from threadsagent.settings import LOGGING
 
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-threads = 4
+threads = 3  # more of them wait for each other: a fourth answers no more requests, and fewer links
 timeout = 60  # seconds; a batch of 10,000 comments takes well under one
 max_requests = 10_000
 max_requests_jitter = 1_000

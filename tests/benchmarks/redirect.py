@@ -1,6 +1,6 @@
 """How fast short links are answered: `python -m tests.benchmarks.redirect`.
 
-Starts PostgreSQL, Valkey and web processes with one worker of four threads each, and follows
+Starts PostgreSQL, Valkey and web processes with one worker each, and follows
 links over eight connections: those that nobody has followed before (each a query), the same few
 again and again (from memory), and the first kind by a plain view behind all of the middleware,
 which stores no click. They take turns, so that all meet the same machine. The clicks are counted
