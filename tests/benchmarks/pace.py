@@ -16,7 +16,7 @@ from unittest import mock
 import time_machine
 from django.utils import timezone
 
-from dmtrigger import outbox
+from dmtrigger import outbox, pacing
 from dmtrigger.models import Account, Campaign, DirectMessage
 from dmtrigger.retry import Kind, Outcome, Usage
 from dmtrigger.senders.contract import Delivery
@@ -78,7 +78,7 @@ def burst(count: int, limit: int) -> Burst:
         order = _waiting(count, limit)
         while len(platform.came) < count:
             _deliver_all()
-            platform.clock.shift(SWEEP)
+            _until_the_next_look(platform)
             if timezone.now() - START > (count / limit + 3) * HOUR:
                 raise WrongAnswerError(f"only {len(platform.came)} of {count} left in time")
         moments = platform.moments
@@ -128,7 +128,13 @@ def _run(platform: Platform, hours: float) -> None:
     end = timezone.now() + hours * HOUR
     while timezone.now() < end:
         _deliver_all()
-        platform.clock.shift(SWEEP)
+        _until_the_next_look(platform)
+
+
+def _until_the_next_look(platform: Platform) -> None:
+    """A worker looks when an account's next slot is free, and at each of beat's sweeps."""
+    moment = pacing.next_slot_at()
+    platform.clock.shift(min(SWEEP, moment - timezone.now()) if moment else SWEEP)
 
 
 def _deliver_all() -> None:
