@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from comments import monitors
+from comments.csv_export import CsvExport
 from comments.models import Comment, Monitor, SeenComment
 
 Row = TypeVar("Row", bound=Model)
@@ -73,11 +74,16 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
 
 @admin.register(Comment)
-class CommentAdmin(ReadOnlyAdmin):
+class CommentAdmin(CsvExport, ReadOnlyAdmin):
     list_display = ("text", "author", "post_id", "source", "posted_at", "analyzed_at")
     search_fields = ("external_id", "author", "post_id")
     search_help_text = SEARCH_HELP
     ordering = ("-id",)
+    actions = ("export_as_csv",)
+    export_fields = (
+        *("id", "source", "account", "external_id", "post_id", "author", "text"),
+        *("posted_at", "created_at", "analyzed_at"),
+    )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Comment], search_term: str

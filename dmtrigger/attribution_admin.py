@@ -14,6 +14,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 
 from comments.admin import ReadOnlyAdmin, ids_of
+from comments.csv_export import CsvExport
 from dmtrigger import funnel
 from dmtrigger.comparing import MIN_SENT, Rate
 from dmtrigger.funnel import By, Comparison, Row
@@ -81,8 +82,10 @@ class Bar(NamedTuple):
 
 
 @admin.register(Conversion)
-class ConversionAdmin(OfMessageAdmin):
+class ConversionAdmin(CsvExport, OfMessageAdmin):
     list_display = ("order_id", "value", "currency", "at", "message", "campaign")
+    actions = ("export_as_csv",)
+    export_fields = ("order_id", "value", "currency", "at", "message_id", "message__campaign__name")
     list_select_related = ("message__campaign",)
     change_list_template = "admin/dmtrigger/with_funnel.html"
 

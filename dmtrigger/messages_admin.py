@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 
 from comments.admin import FirstRows, ReadOnlyAdmin, ids_of
+from comments.csv_export import CsvExport
 from dmtrigger import outbox, pacing
 from dmtrigger.models import DeliveryAttempt, DirectMessage, MessageEvent
 from dmtrigger.page_buttons import PageButtons
@@ -50,7 +51,7 @@ class MessageList(ChangeList):
 
 
 @admin.register(DirectMessage)
-class DirectMessageAdmin(PageButtons, ReadOnlyAdmin):
+class DirectMessageAdmin(PageButtons, CsvExport, ReadOnlyAdmin):
     """Nobody edits a message; one that waits can be taken back, one in doubt be settled."""
 
     list_display = (
@@ -86,7 +87,12 @@ class DirectMessageAdmin(PageButtons, ReadOnlyAdmin):
     )
     readonly_fields = ("leaves", "comment")
     inlines = (MessageEventInline, DeliveryAttemptInline)
-    actions = ("cancel", "was_delivered", "was_not_delivered")
+    actions = ("cancel", "was_delivered", "was_not_delivered", "export_as_csv")
+    export_fields = (
+        *("id", "state", "recipient", "source", "account__name", "post_id", "external_id"),
+        *("campaign__name", "variant__name", "channel", "text", "link", "reason", "score"),
+        *("model_version", "created_at", "sent_at", "expires_at", "attempts", "last_error"),
+    )
 
     class Media:
         css = {"all": ("dmtrigger/console.css",)}

@@ -10,12 +10,13 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 
 from comments.admin import ReadOnlyAdmin, ids_of
+from comments.csv_export import CsvExport
 from comments.models import Comment
 from dmtrigger.models import Refusal
 
 
 @admin.register(Refusal)
-class RefusalAdmin(ReadOnlyAdmin):
+class RefusalAdmin(CsvExport, ReadOnlyAdmin):
     list_display = ("rule", "reason", "comment", "campaign", "at")
     list_filter = ("rule",)  # which has an index
     list_select_related = ("campaign",)
@@ -23,6 +24,8 @@ class RefusalAdmin(ReadOnlyAdmin):
     search_fields = ("comment_id",)
     search_help_text = "The comment's whole id on the platform."
     ordering = ("-id",)
+    actions = ("export_as_csv",)
+    export_fields = ("id", "rule", "reason", "comment_id", "campaign__name", "at")
     fields = ("rule", "reason", "comment", "campaign", "at")
     readonly_fields = ("comment",)
 

@@ -1,7 +1,8 @@
 """Files of comments that people have labelled: CSV with the columns text and label, and more.
 
 What is wrong with a file is said with its name, the line and the field. A cell that a spreadsheet
-would take for a formula has an apostrophe before it (`protect`); it is taken off when read.
+would take for a formula has an apostrophe before it (`protect`, in `comments.csv_export`); it is
+taken off when read.
 """
 
 import csv
@@ -20,7 +21,6 @@ NOT_BUYING = "not_purchase_intent"
 MAX_SLICES = 30
 """A column with more different values than this names its rows, not kinds of them."""
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 _PROTECTED = re.compile(r"'+[=+\-@\t\r\n]")
 
 
@@ -66,11 +66,6 @@ def read_sample(path: Path) -> list[Example]:
 def same(text: str) -> str:
     """One form for texts that differ only in case, spaces and the way letters are encoded."""
     return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
-
-
-def protect(cell: str) -> str:
-    """The cell as text to any spreadsheet; `read` gives what it was."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def _examples(

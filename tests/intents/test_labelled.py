@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comments.csv_export import protect
 from intents import labelled
 from intents.labelled import DataError, Example
 
@@ -104,17 +105,17 @@ def test_a_file_as_excel_saves_it_is_read(tmp_path: Path):
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "'=", "''@"])
 def test_what_a_spreadsheet_would_take_for_a_formula_is_text_there_and_comes_back(write, start):
     text = f"{start}HYPERLINK(A1)"
-    cell = labelled.protect(text)
+    cell = protect(text)
     assert cell == f"'{text}"
     assert labelled.read(write(("text", "label"), (cell, "spam")))[0].text == text
 
 
 def test_what_is_no_formula_stays_as_it_is():
-    assert labelled.protect("'sup, 2+2=4") == "'sup, 2+2=4"
+    assert protect("'sup, 2+2=4") == "'sup, 2+2=4"
 
 
 @given(st.text(alphabet="'=+-@\t\r\n a"))
 def test_protecting_changes_no_text_and_leaves_no_formula(text: str):
-    cell = labelled.protect(text)
+    cell = protect(text)
     assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r", "\n") or not cell
     assert labelled._as_written(cell) == text

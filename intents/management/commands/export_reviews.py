@@ -13,8 +13,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
+from comments.csv_export import protect
 from intents import export
-from intents.labelled import Example, protect
+from intents.labelled import Example
 
 
 class Command(BaseCommand):
