@@ -4,6 +4,7 @@ import gc
 from datetime import date, timedelta
 
 from comments import partitions
+from dmtrigger.models import Account, Campaign
 from tests.benchmarks import database
 from tests.benchmarks.bench import LARGEST_CALL, NEW_IN_CALL, Bench, progress
 from tests.benchmarks.figures import Times
@@ -21,17 +22,20 @@ RESULTS = (
     FROM comments_comment WHERE id >= %s AND id < %s
     """,
     """
-    INSERT INTO intents_review (intent_id, status, decided_at, decided_by_rule, note)
+    INSERT INTO intents_review
+        (intent_id, status, decided_at, decided_by_rule, corrected_label, note)
     SELECT comment_id, CASE WHEN comment_id %% 500 = 0 THEN 'approved' ELSE 'pending' END,
-           CASE WHEN comment_id %% 500 = 0 THEN now() END, 'benchmark', ''
+           CASE WHEN comment_id %% 500 = 0 THEN now() END, 'benchmark', '', ''
     FROM intents_intentresult WHERE comment_id >= %s AND comment_id < %s AND score = 85
     """,
     """
     INSERT INTO dmtrigger_directmessage
-        (comment_id, external_id, post_id, posted_at, reason, review_id, campaign_id, sender,
-         recipient, text, state, attempts, maybe_delivered, platform_message_id, last_error)
-    SELECT c.id, c.external_id, c.post_id, c.posted_at, '', r.id, (
-               SELECT id FROM dmtrigger_campaign), c.source, c.author, '', 'sent', 1, false, '', ''
+        (comment_id, external_id, source, post_id, posted_at, expires_at, reason, model_version,
+         review_id, campaign_id, account_id, channel, sender, recipient, text, link, state,
+         attempts, maybe_delivered, platform_message_id, last_error)
+    SELECT c.id, c.external_id, c.source, c.post_id, c.posted_at, c.posted_at, '', '',
+           r.id, (SELECT id FROM dmtrigger_campaign), (SELECT id FROM dmtrigger_account),
+           'direct_message', c.source, c.author, 'Hi', '', 'sent', 1, false, '', ''
     FROM intents_review r JOIN comments_comment c ON c.id = r.intent_id
     WHERE c.id >= %s AND c.id < %s AND r.status = 'approved'
     """,
@@ -82,10 +86,8 @@ def _fill(bench: Bench, count: int) -> None:
 
 def measure_retirement(bench: Bench) -> None:
     """Drop a day of comments with their results and reviews; twice is more than luck."""
-    database.query(
-        "INSERT INTO dmtrigger_campaign (name, is_active, post_id, link, template)"
-        " VALUES ('benchmark', true, '', 'https://shop.example', '') RETURNING id"
-    )
+    Campaign.objects.create(name="benchmark", link="https://shop.example")
+    Account.objects.create(source=bench.source)
     times = Times()
     day = partitions.today() - timedelta(days=RETIRED_DAYS_AGO)
     for _ in progress(range(bench.scale.retirements), "filling and retiring a day"):

@@ -27,8 +27,10 @@ RELOAD_SECONDS = 1.0  # within which every session has read the configuration ag
 UNCHECKED = INSERT.replace("ON CONFLICT DO NOTHING", "")
 PLAIN = f"""
     {INSERT.partition(", new AS")[0]}
-    INSERT INTO comments_comment (source, external_id, post_id, text, author, posted_at)
-    SELECT %(source)s, batch.* FROM batch
+    INSERT INTO comments_comment
+        (source, account, external_id, post_id, text, author, posted_at,
+         author_followers, author_verified)
+    SELECT %(source)s, %(account)s, batch.* FROM batch
 """  # noqa: S608 - nothing in it comes from outside
 STATEMENTS = {"insert": INSERT, "unchecked": UNCHECKED, "plain": PLAIN}
 
@@ -149,7 +151,8 @@ def _measure_ingest(bench: Bench, batch: Batch, steps: dict[str, Times]) -> None
 
 
 def _insert(bench: Bench, statement: str, comments: list[NewComment], times: Times) -> None:
-    values = {"batch": msgspec.json.encode(comments).decode(), "source": bench.source}
+    batch = msgspec.json.encode(comments).decode()
+    values = {"batch": batch, "source": bench.source, "account": ""}
     with times.clock(), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, values)
 
