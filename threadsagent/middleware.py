@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 
-from django.http import (
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBadRequest,
-    HttpResponsePermanentRedirect,
-)
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.middleware import common
+
+from threadsagent import problems
 
 PROBED = frozenset({"/health", "/health/live", "/metrics"})
 
@@ -25,7 +22,7 @@ def refuse_nul(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if "%00" in request.META.get("QUERY_STRING", ""):
-            return HttpResponseBadRequest("NUL in the query\n", content_type="text/plain")
+            return problems.refuse(request, 400, "There is a NUL in the query.")
         return get_response(request)
 
     return middleware

@@ -273,7 +273,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["threadsagent.permissions.HasActionPermission"],
     "DEFAULT_THROTTLE_CLASSES": ["threadsagent.throttling.RateLimits"],
-    "EXCEPTION_HANDLER": "threadsagent.throttling.exception_handler",
+    "EXCEPTION_HANDLER": "threadsagent.problems.exception_handler",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["threadsagent.parsers.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
@@ -293,6 +293,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "threadsagent.problems.declare",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "IntentLabelEnum": "intents.models.Label",
         "BatchStatusEnum": ["success", "partial", "error"],

@@ -37,6 +37,10 @@ router.register("funnel", FunnelViewSet, basename="funnel")
 
 person_data = PersonDataViewSet.as_view({"get": "retrieve", "delete": "destroy"})
 
+handler400 = "threadsagent.problems.bad_request"
+handler404 = "threadsagent.problems.not_found"
+handler500 = "threadsagent.problems.server_error"
+
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin", RedirectView.as_view(url="/admin/")),

@@ -95,12 +95,14 @@ def test_a_body_that_is_no_json_object_is_a_400(api, raw):
 )
 def test_a_bad_post_id_is_named(api, post_id, message):
     answer = post(api, [item(1)], post_id=post_id)
-    assert (answer.status_code, answer.json()) == (400, {"post_id": message})
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [{"field": "post_id", "reason": message}]
 
 
 def test_comments_that_are_no_list_are_named(api):
     answer = post(api, {"id": "c"})
-    assert (answer.status_code, answer.json()) == (400, {"comments": "must be a list"})
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [{"field": "comments", "reason": "must be a list"}]
 
 
 def test_a_post_id_with_a_slash_is_like_any_other(api):
@@ -172,7 +174,8 @@ def test_comments_are_narrowed_by_what_is_asked_for(api, query, found):
 
 def test_a_time_that_is_none_is_a_400(api):
     answer = api.get("/comments?stored_after=yesterday")
-    assert (answer.status_code, list(answer.json())) == (400, ["stored_after"])
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == ["stored_after"]
 
 
 def test_one_comment_says_whether_it_is_analysed(api):

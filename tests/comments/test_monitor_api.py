@@ -85,7 +85,8 @@ def test_a_stopped_monitor_is_started_again_as_it_was(api, fake_platform):
 def test_what_cannot_be_watched_is_named(api, wrong, field, message):
     answer = start(api, **{"post_id": "p1"} | wrong)
     assert answer.status_code == 400
-    assert message in answer.json()[field][0]
+    [error] = answer.json()["errors"]
+    assert (error["field"], message in error["reason"]) == (field, True)
     assert not Monitor.objects.exists()
 
 

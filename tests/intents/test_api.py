@@ -48,7 +48,8 @@ def test_an_approval_with_another_label_is_refused(api, label, says):
     said = {"corrected_label": label}
     answer = api.post(f"/reviews/{review.pk}/approve", said, format="json")
     assert answer.status_code == 400
-    assert says in answer.json()["corrected_label"][0]
+    [error] = answer.json()["errors"]
+    assert (error["field"], says in error["reason"]) == ("corrected_label", True)
     review.refresh_from_db()
     assert review.status == "pending"
 

@@ -18,6 +18,26 @@ def test_the_schema_has_the_specs_call_with_its_example(staff):
     assert example["comments"][0]["text"] == "Love this product! Where can I buy it?"
 
 
+def test_the_schema_says_that_every_error_is_a_problem(staff):
+    schema = staff.get("/api/schema", {"format": "json"}).json()
+    problem = {"$ref": "#/components/schemas/Problem"}
+    [body] = schema["components"]["responses"]["Problem"]["content"].items()
+    assert body == ("application/problem+json", {"schema": problem})
+    for path in schema["paths"].values():
+        for operation in path.values():
+            assert operation["responses"]["default"] == {"$ref": "#/components/responses/Problem"}
+
+
+def test_the_specs_own_error_stands_beside_the_problem(staff):
+    schema = staff.get("/api/schema", {"format": "json"}).json()
+    responses = schema["paths"]["/comments/process"]["post"]["responses"]
+    kinds = {kind: body["schema"]["$ref"] for kind, body in responses["400"]["content"].items()}
+    assert kinds == {
+        "application/json": "#/components/schemas/ProcessResponse",
+        "application/problem+json": "#/components/schemas/Problem",
+    }
+
+
 def test_the_documents_page_loads_nothing_from_elsewhere(staff):
     html = staff.get("/api/docs/").content.decode()
     assert "swagger-ui" in html
