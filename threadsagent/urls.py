@@ -1,5 +1,7 @@
 """Every path of the web process."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.decorators import login_required
 from django.urls import include, path
@@ -36,6 +38,15 @@ router.register("conversions", ConversionViewSet)
 router.register("funnel", FunnelViewSet, basename="funnel")
 
 person_data = PersonDataViewSet.as_view({"get": "retrieve", "delete": "destroy"})
+api = [path("people/<str:source>/<path:name>/data", person_data), *router.urls]
+
+V1 = "api/v1/"
+
+
+def only_v1(endpoints: list[tuple[str, Any, Any, Any]]) -> list[tuple[str, Any, Any, Any]]:
+    """What the OpenAPI schema shows: each call once, by its path with the version (a hook)."""
+    return [endpoint for endpoint in endpoints if endpoint[0].startswith(f"/{V1}")]
+
 
 handler400 = "threadsagent.problems.bad_request"
 handler404 = "threadsagent.problems.not_found"
@@ -45,10 +56,10 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
-    path("people/<str:source>/<path:name>/data", person_data),
     path("webhooks/data-deletion", data_deletion),
     path("webhooks/data-deletion/<str:code>", data_deletion_status),
-    path("", include(router.urls)),
+    path(V1, include(api)),
+    path("", include(api)),  # the spec's own paths
     path("o/<str:token>", opt_out, name="opt-out"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", login_required(SpectacularSwaggerView.as_view(url_name="schema"))),

@@ -13,9 +13,22 @@ def staff(admin_client):
 def test_the_schema_has_the_specs_call_with_its_example(staff):
     schema = staff.get("/api/schema", {"format": "json"}).json()
     assert schema["openapi"].startswith("3.1")
-    body = schema["paths"]["/comments/process"]["post"]["requestBody"]["content"]
+    body = schema["paths"]["/api/v1/comments/process"]["post"]["requestBody"]["content"]
     example = body["application/json"]["examples"]["ABatchOfOne"]["value"]
     assert example["comments"][0]["text"] == "Love this product! Where can I buy it?"
+
+
+def test_the_schema_has_each_call_once_by_its_path_with_the_version(staff):
+    schema = staff.get("/api/schema", {"format": "json"}).json()
+    assert all(path.startswith("/api/v1/") for path in schema["paths"])
+    names = {
+        operation["operationId"]: operation["tags"]
+        for path in schema["paths"].values()
+        for operation in path.values()
+    }
+    assert names["comments_process_create"] == ["comments"]
+    assert names["people_data_retrieve"] == ["people"]
+    assert len(names) == sum(map(len, schema["paths"].values()))
 
 
 def test_the_schema_says_that_every_error_is_a_problem(staff):
@@ -30,7 +43,7 @@ def test_the_schema_says_that_every_error_is_a_problem(staff):
 
 def test_the_specs_own_error_stands_beside_the_problem(staff):
     schema = staff.get("/api/schema", {"format": "json"}).json()
-    responses = schema["paths"]["/comments/process"]["post"]["responses"]
+    responses = schema["paths"]["/api/v1/comments/process"]["post"]["responses"]
     kinds = {kind: body["schema"]["$ref"] for kind, body in responses["400"]["content"].items()}
     assert kinds == {
         "application/json": "#/components/schemas/ProcessResponse",
