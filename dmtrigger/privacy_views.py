@@ -35,7 +35,8 @@ class PersonDataViewSet(ViewSet):
     def retrieve(self, request: Request, source: str, name: str) -> Response:
         """All of it, table by table; the lists are empty where nothing is stored."""
         person = storable(source), storable(name)
-        return Response(export_person(*person, request.user.get_username()))
+        data = export_person(*person, request.user.get_username())
+        return Response(data, headers={"Cache-Control": "no-store"})
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def destroy(self, request: Request, source: str, name: str) -> Response:

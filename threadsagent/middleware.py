@@ -3,7 +3,10 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
-from django.middleware import common
+from django.http.response import HttpResponseBase
+from django.middleware import common, http
+from django.utils.cache import patch_cache_control
+from rest_framework.response import Response
 
 from threadsagent import problems
 
@@ -15,6 +18,28 @@ class CommonMiddleware(common.CommonMiddleware):
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         return None if request.path in PROBED else super().process_request(request)
+
+
+class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
+    """Django's, for the API alone: an ETag on each answer to a GET, and 304 where it is the same.
+
+    The answer is made before it is compared, so permissions hold and limits count as ever.
+    """
+
+    KEPT = ("RateLimit", "RateLimit-Policy")
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        if not isinstance(response, Response):
+            return response
+        if not response.has_header("Cache-Control"):
+            # It is for who asked, and nobody may show it again without asking us.
+            patch_cache_control(response, private=True, no_cache=True)
+        answer = super().process_response(request, response)
+        if answer is not response:  # Django keeps of the headers only what a cache needs
+            answer.headers |= {name: response[name] for name in self.KEPT if name in response}
+        return answer
 
 
 def refuse_nul(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:

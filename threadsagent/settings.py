@@ -101,6 +101,7 @@ MIDDLEWARE = [
     "dmtrigger.redirect.answer_links",  # needs nothing of what follows, and must be fast
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "threadsagent.middleware.ConditionalGetMiddleware",
     "threadsagent.middleware.CommonMiddleware",
     "threadsagent.middleware.refuse_nul",
     "django.middleware.csrf.CsrfViewMiddleware",
