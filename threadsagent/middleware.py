@@ -37,8 +37,9 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
             # It is for who asked, and nobody may show it again without asking us.
             patch_cache_control(response, private=True, no_cache=True)
         answer = super().process_response(request, response)
-        if answer is not response:  # Django keeps of the headers only what a cache needs
-            answer.headers |= {name: response[name] for name in self.KEPT if name in response}
+        for name in self.KEPT:  # of the headers, besides those that Django keeps for caches
+            if response.has_header(name):
+                answer.headers[name] = response.headers[name]
         return answer
 
 
