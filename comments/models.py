@@ -168,3 +168,24 @@ class FileImport(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class IdempotentCall(models.Model):
+    """What a call with an `Idempotency-Key` was answered; kept for a day, by
+    `comments.idempotency`."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of what was asked for, in hex")
+    status = models.PositiveSmallIntegerField()
+    answer = models.TextField(help_text="JSON")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "key"], name="idempotent_call_once_per_key"),
+        ]
+        indexes = [models.Index(fields=["at"], name="idempotent_call_by_age")]
+
+    def __str__(self) -> str:
+        return self.key

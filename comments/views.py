@@ -15,6 +15,7 @@ from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
 
 from comments import monitors
 from comments.filters import CommentFilter
+from comments.idempotency import idempotent
 from comments.ingest import IngestReport, ingest
 from comments.models import Comment, Monitor
 from comments.parsing import MAX_ID_LENGTH, FieldError, parse_text
@@ -167,6 +168,7 @@ class MonitorViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
     @extend_schema(
         request=StartMonitorSerializer, responses={201: MonitorSerializer, 200: MonitorSerializer}
     )
+    @idempotent
     def create(self, request: Request) -> Response:
         """Watch a post: 201 for a new monitor, 200 for the post's monitor if it has one.
 

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 
-from comments import erasure
+from comments import erasure, idempotency
 from comments.models import Comment
 from dmtrigger import audit, outbox, people, refusals, webhooks
 from dmtrigger.models import (
@@ -113,6 +113,7 @@ def erase_person(source: str, name: str, actor: str) -> Erasure:
     forget_in_admin_log(Review, review_ids)
     forget_in_admin_log(DirectMessage, [message.pk for message in messages])
     forget_in_admin_log(Person, [] if person_id is None else [person_id])
+    idempotency.forget(name)
     counts = {
         "comments": len(texts),
         "reviews": len(review_ids),

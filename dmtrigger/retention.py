@@ -8,6 +8,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from comments import idempotency
 from dmtrigger import outbox, webhooks
 from dmtrigger.models import Click, DirectMessage
 from dmtrigger.privacy import forget_in_admin_log
@@ -21,6 +22,7 @@ def drop_old() -> dict[str, int]:
         "webhook deliveries": _drop_deliveries(),
         "clicks": _drop_clicks(),
         "messages": _retire_messages(),
+        "answers to calls": idempotency.drop_old(),
     }
 
 

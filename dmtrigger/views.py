@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
 
+from comments.idempotency import idempotent
 from dmtrigger import outbox, pacing, people
 from dmtrigger.campaigns import in_order
 from dmtrigger.filters import MessageFilter, OptOutFilter, RefusalFilter
@@ -80,6 +81,7 @@ class DirectMessageViewSet(ReadOnlyModelViewSet[DirectMessage]):
             409: OpenApiResponse(description="it does not wait any more"),
         },
     )
+    @idempotent
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         """Take back a message that waits: it is not sent. Its review stays approved."""
@@ -93,6 +95,7 @@ class DirectMessageViewSet(ReadOnlyModelViewSet[DirectMessage]):
             409: OpenApiResponse(description="it has left, or its review is gone"),
         },
     )
+    @idempotent
     @action(detail=True, methods=["post"])
     def undo(self, request: Request, pk: str) -> Response:
         """Undo the approval: the message is taken back, and its review waits again."""
@@ -109,6 +112,7 @@ class DirectMessageViewSet(ReadOnlyModelViewSet[DirectMessage]):
         },
         examples=[OpenApiExample("it arrived", request_only=True, value={"delivered": True})],
     )
+    @idempotent
     @action(detail=True, methods=["post"])
     def settle(self, request: Request, pk: str) -> Response:
         """Say whether a message in state `unknown` was delivered; if not, it is sent again."""
@@ -157,6 +161,7 @@ class AccountViewSet(ReadOnlyModelViewSet[Account]):
         return {**super().get_serializer_context(), "loads": self.loads}
 
     @extend_schema(request=None, responses={200: AccountSerializer})
+    @idempotent
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
         """Let the account send again now. If it is still restricted, its next attempt pauses it
@@ -194,6 +199,7 @@ class OptOutViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
             )
         ],
     )
+    @idempotent
     def create(self, request: Request) -> Response:
         """Write to a person no more, for so many days or (null) for good.
 

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
+from comments.idempotency import idempotent
 from intents import reviews
 from intents.models import IntentResult, Review
 from intents.serializers import DecisionSerializer, IntentResultSerializer, ReviewSerializer
@@ -49,12 +50,14 @@ class ReviewViewSet(ReadOnlyModelViewSet[Review]):
     }
 
     @_decision_schema
+    @idempotent
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, pk: str) -> Response:
         """Approve: the message goes out. Doing it again changes nothing."""
         return self._decide(request, Review.Status.APPROVED)
 
     @_decision_schema
+    @idempotent
     @action(detail=True, methods=["post"])
     def reject(self, request: Request, pk: str) -> Response:
         """Reject: no message goes out. Doing it again changes nothing."""

@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from comments.ingest import ingest
-from comments.models import Comment, SeenComment
+from comments.models import Comment, IdempotentCall, SeenComment
 from dmtrigger import outbox, people, privacy
 from dmtrigger.campaigns import draft
 from dmtrigger.models import (
@@ -106,6 +106,13 @@ def everything(operator, endpoint) -> DirectMessage:
     IntentResultFactory(
         evidence={"words": [], "nearest": [[TEXT, "praise", 0.9], ["nice", "praise", 0.8]]}
     )
+    IdempotentCall.objects.create(
+        user=operator,
+        key="1",
+        fingerprint="",
+        status=200,
+        answer=json.dumps({"recipient": NAME, "text": TEXT}, separators=(",", ":")),
+    )
     message.refresh_from_db()
     return message
 
@@ -155,6 +162,7 @@ def test_after_an_erasure_no_column_of_any_table_has_the_name_or_the_text(everyt
     assert before >= {
         "comments_comment.author",
         "comments_comment.text",
+        "comments_idempotentcall.answer",
         "intents_intentresult.evidence",
         "intents_review.note",
         "intents_analysisfailure.reason",

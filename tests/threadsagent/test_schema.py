@@ -41,6 +41,16 @@ def test_the_schema_says_that_every_error_is_a_problem(staff):
             assert operation["responses"]["default"] == {"$ref": "#/components/responses/Problem"}
 
 
+def test_every_post_but_those_of_batches_takes_an_idempotency_key(staff):
+    schema = staff.get("/api/schema", {"format": "json"}).json()
+    without = set()
+    for path, operations in schema["paths"].items():
+        parameters = operations.get("post", {}).get("parameters", [])
+        if "post" in operations and "Idempotency-Key" not in [each["name"] for each in parameters]:
+            without.add(path)
+    assert without == {"/api/v1/comments/process", "/api/v1/conversions"}
+
+
 def test_the_specs_own_error_stands_beside_the_problem(staff):
     schema = staff.get("/api/schema", {"format": "json"}).json()
     responses = schema["paths"]["/api/v1/comments/process"]["post"]["responses"]
