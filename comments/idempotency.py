@@ -69,10 +69,9 @@ def idempotent(call: Call) -> Call:
 def _once(request: Request, key: str, perform: Callable[[], Response]) -> Response:
     asked = _fingerprint(request)
     with transaction.atomic():
-        _lock(request.user.pk, key)
-        first = IdempotentCall.objects.filter(
-            user=request.user.pk, key=key, at__gt=Now() - KEPT
-        ).first()
+        _lock(f"idempotency {request.user.pk} {key}")
+        kept = IdempotentCall.objects.filter(at__gt=Now() - KEPT)
+        first = kept.filter(user=request.user.pk, key=key).first()
         if first is not None:
             if first.fingerprint != asked:
                 raise KeyReused
@@ -82,29 +81,26 @@ def _once(request: Request, key: str, perform: Callable[[], Response]) -> Respon
         except APIException as error:
             refusal = error
         else:
-            _keep(request.user.pk, key, asked, answer)
+            _keep(request, key, asked, answer)
             return answer
     # Out here, so that what was stored of the refusal stays. It is no answer to keep: the call
     # may be sent again when what was in its way is mended.
     raise refusal
 
 
-def _lock(user_id: int, key: str) -> None:
-    """Until the transaction ends, nobody else does a call with this key. Raises InProgress."""
+def _lock(name: str) -> None:
+    """Until the transaction ends, nobody else does this call. Raises InProgress."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"idempotency {user_id} {key}"],
-        )
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
         if cursor.fetchone() != (True,):
             raise InProgress
 
 
-def _keep(user_id: int, key: str, asked: str, answer: Response) -> None:
+def _keep(request: Request, key: str, asked: str, answer: Response) -> None:
     """In place of the key's former call, if that is over its time."""
     said = {"fingerprint": asked, "status": answer.status_code, "answer": _json(answer.data)}
     IdempotentCall.objects.update_or_create(
-        user_id=user_id, key=key, defaults={**said, "at": Now()}
+        user_id=request.user.pk, key=key, defaults={**said, "at": Now()}
     )
 
 

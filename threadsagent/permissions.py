@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 
 if TYPE_CHECKING:  # DRF imports this module while it defines APIView
@@ -17,5 +18,8 @@ class HasActionPermission(BasePermission):
     """
 
     def has_permission(self, request: "Request", view: "APIView") -> bool:
-        required = getattr(view, "required_permissions", {}).get(getattr(view, "action", None))
+        action = getattr(view, "action", None)
+        if action is None and request.user.is_authenticated:
+            raise MethodNotAllowed(str(request.method))  # and not "you may not": nobody may
+        required = getattr(view, "required_permissions", {}).get(action)
         return bool(required and request.user and request.user.has_perm(required))

@@ -14,6 +14,7 @@ from django_redis import get_redis_connection
 from prometheus_client import Counter
 from rest_framework.exceptions import (
     AuthenticationFailed,
+    MethodNotAllowed,
     NotAuthenticated,
     PermissionDenied,
     Throttled,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # DRF imports this module while it defines APIView
 RATE_LIMITED = Counter("rate_limited_total", "API calls refused by a rate limit", ["limit"])
 
 MINUTE = 60
+REFUSALS = (NotAuthenticated, AuthenticationFailed, PermissionDenied, MethodNotAllowed)
 
 
 class RateLimited(Throttled):
@@ -62,8 +64,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> "Response | 
     from rest_framework.views import exception_handler as answer
 
     view = context["view"]
-    refused = isinstance(error, NotAuthenticated | AuthenticationFailed | PermissionDenied)
-    if refused and "RateLimit" not in view.headers:
+    if isinstance(error, REFUSALS) and "RateLimit" not in view.headers:
         try:
             _spend("client", _client(context["request"]), view)
         except RateLimited as limited:

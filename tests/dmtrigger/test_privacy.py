@@ -87,7 +87,10 @@ def everything(operator, endpoint) -> DirectMessage:
         message=message, order_id="o-1", value="9.90", currency="EUR", at=timezone.now()
     )
     Refusal.objects.create(
-        comment_id=message.comment_id, rule=Rule.COOL_DOWN, reason=f"a message to {NAME} was sent"
+        comment_id=message.comment_id,
+        campaign=message.campaign,
+        rule=Rule.COOL_DOWN,
+        reason=f"a message to {NAME} was sent",
     )
     people.block(SOURCE, NAME, "olga", reason=f"{NAME} shouted")
     people.take_over(SOURCE, NAME, operator.pk, "olga")
@@ -458,7 +461,7 @@ def test_the_export_has_everything(everything):
 
 
 def test_every_table_with_the_name_or_the_text_is_in_the_export(everything):
-    """What is not exported is only a repetition, for the operators."""
+    """What is not exported is only a repetition."""
     tables = {column.split(".")[0] for column in columns_with(NAME, TEXT)}
     assert tables == {
         "comments_comment",
@@ -472,7 +475,8 @@ def test_every_table_with_the_name_or_the_text_is_in_the_export(everything):
         "dmtrigger_refusal",
         "dmtrigger_person",
         "dmtrigger_webhookdelivery",
-        "django_admin_log",  # the repetition
+        "django_admin_log",  # the repetition, for the operators
+        "comments_idempotentcall",  # and that for clients that call again
     }
 
 

@@ -1,6 +1,7 @@
 """Errors have one form, problem details, whoever refuses the call and why."""
 
 import json
+from typing import Any
 
 import pytest
 from rest_framework.exceptions import ValidationError
@@ -18,7 +19,7 @@ def api(api_of):
     return api_of(*RIGHTS, "intents.decide_review")
 
 
-def problem(answer, status: int) -> dict:
+def problem(answer, status: int) -> dict[str, Any]:
     """What the answer says, if it is a problem of this status and whole."""
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/problem+json"
