@@ -99,7 +99,7 @@ def _lock(name: str) -> None:
 def _keep(request: Request, key: str, asked: str, answer: Response) -> None:
     """In place of the key's former call, if that is over its time."""
     said = {"fingerprint": asked, "status": answer.status_code, "answer": _json(answer.data)}
-    IdempotentCall.objects.update_or_create(
+    IdempotentCall.objects.update_or_create(  # type: ignore[misc]  # the user is one that was let in
         user_id=request.user.pk, key=key, defaults={**said, "at": Now()}
     )
 

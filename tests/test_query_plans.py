@@ -274,8 +274,13 @@ def test_the_outbox_finds_what_is_due_and_what_is_stuck_by_indexes_of_nothing_el
         ("/comments?external_id=none", {"comments_seencomment_pkey"}),
         ("/comments?analyzed=false", {"comment_unanalyzed"}),
         ("/comments?analyzed=true", {"comments_comment_pkey"}),
+        ("/comments?ordering=oldest", {"comments_comment_pkey"}),
+        (f"/comments?ordering=oldest&post_id={POST}", {"comment_by_post"}),
+        (f"/comments?ordering=oldest&author={AUTHOR}", {"comment_by_author"}),
+        ("/comments?ordering=oldest&analyzed=false", {"comment_unanalyzed"}),
         ("/intents", {"intents_intentresult_pkey", "comments_comment_pkey"}),
         ("/reviews", {"intents_review_pkey", "intents_intentresult_pkey"}),
+        ("/reviews?ordering=oldest", {"intents_review_pkey", "intents_intentresult_pkey"}),
         ("/messages", {"dmtrigger_directmessage_pkey"}),
     ],
 )

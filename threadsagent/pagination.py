@@ -1,14 +1,46 @@
-from rest_framework.exceptions import NotFound
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
+if TYPE_CHECKING:  # DRF imports this module while it defines its views
+    from rest_framework.views import APIView
+
+ORDERINGS = {"newest": "-pk", "oldest": "pk"}
+
 
 class NewestFirst(CursorPagination):
-    """Cursor paging from the newest row on: no COUNT(*), and no row twice while rows come in."""
+    """Cursor paging from the newest row on, or with `ordering=oldest` from the oldest.
 
-    ordering = "-pk"
+    No COUNT(*), and no row twice while rows come in. Both ways are those of every primary key.
+    """
+
+    ordering = ORDERINGS["newest"]
+    ordering_query_param = "ordering"
     page_size_query_param = "limit"
     max_page_size = 500
+
+    def get_ordering(
+        self, request: Request, queryset: QuerySet[Any], view: "APIView"
+    ) -> tuple[str, ...]:
+        """As asked for; a word that is none of ours is a 400."""
+        asked = request.query_params.get(self.ordering_query_param, "newest")
+        if asked not in ORDERINGS:
+            raise ValidationError({self.ordering_query_param: f"must be {' or '.join(ORDERINGS)}"})
+        return (ORDERINGS[asked],)
+
+    def get_schema_operation_parameters(self, view: "APIView") -> list[dict[str, Any]]:
+        """DRF's, and the order."""
+        ordering = {
+            "name": self.ordering_query_param,
+            "required": False,
+            "in": "query",
+            "description": "Which rows come first.",
+            "schema": {"type": "string", "enum": list(ORDERINGS), "default": "newest"},
+        }
+        return [*super().get_schema_operation_parameters(view), ordering]
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         """As DRF does, but a position that is no id is a 404 like any other broken cursor."""
