@@ -37,6 +37,8 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
             # It is for who asked, and nobody may show it again without asking us.
             patch_cache_control(response, private=True, no_cache=True)
         answer = super().process_response(request, response)
+        if answer.status_code == 412:  # Django's has no body
+            answer = problems.refuse(request, 412, "If-Match names another state than there is.")
         for name in self.KEPT:  # of the headers, besides those that Django keeps for caches
             if response.has_header(name):
                 answer.headers[name] = response.headers[name]

@@ -63,6 +63,12 @@ def test_what_is_stored_of_a_person_is_kept_by_nobody(reader):
     assert "ETag" not in answer.headers
 
 
+def test_a_condition_that_does_not_hold_is_a_problem(reader):
+    answer = reader.get("/comments", headers={"if-match": '"another"'})
+    assert (answer.status_code, answer.json()["title"]) == (412, "Precondition Failed")
+    assert answer.headers["RateLimit"]
+
+
 def test_an_error_and_what_is_not_the_api_have_no_tag(reader, client):
     for answer in (reader.get("/comments/1"), client.get("/health"), client.get("/admin/login/")):
         assert "ETag" not in answer.headers
