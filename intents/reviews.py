@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from intents import metrics
@@ -19,6 +21,9 @@ from intents.signals import (
 
 logger = logging.getLogger(__name__)
 
+CLAIM_LASTS = timedelta(minutes=2)
+"""How long a review stays claimed after its page was last heard of."""
+
 
 class CannotApprove(Exception):
     """Nothing could follow from the approval; the text says why and what to do."""
@@ -26,6 +31,10 @@ class CannotApprove(Exception):
 
 class ContradictionError(Exception):
     """The decision and what the comment is said to be cannot both be; the text says what to do."""
+
+
+class ClaimedElsewhere(Exception):
+    """Another operator has the review open; the text says who, and since when."""
 
 
 class Decision(NamedTuple):
@@ -65,8 +74,9 @@ def decide(
     `told` goes on to the receivers of `review_approved`.
 
     Deciding the same again changes nothing and gives the first decision. Raises AlreadyDecided
-    for the other decision, CannotApprove when nothing could follow (the review stays pending),
-    ContradictionError, Review.DoesNotExist.
+    for the other decision, ClaimedElsewhere for a person while somebody else has the review,
+    CannotApprove when nothing could follow (the review stays pending), ContradictionError,
+    Review.DoesNotExist.
     """
     try:
         return _decide(review_id, status, user_id, rule, note, corrected_label, told or {})
@@ -74,6 +84,68 @@ def decide(
         # After the roll-back of what could not be, so that it can be kept.
         approval_refused.send(sender="intents.reviews", review_id=review_id, problem=problem)
         raise
+
+
+def claim(review_id: int, user_id: int, *, take: bool = False) -> None:
+    """The user has a waiting review's page open: until CLAIM_LASTS from now nobody else decides it.
+
+    Again renews it. `take`: also from somebody else. Raises AlreadyDecided, ClaimedElsewhere,
+    Review.DoesNotExist.
+    """
+    with transaction.atomic():
+        review = _locked_pending(review_id)
+        if not take:
+            _check_claim(review, user_id)
+        now, until = timezone.now(), review.claimed_until
+        if review.claimed_by_id != user_id or until is None or until <= now:
+            review.claimed_at = now
+        review.claimed_by_id = user_id
+        review.claimed_until = now + CLAIM_LASTS
+        review.save(update_fields=["claimed_by", "claimed_at", "claimed_until"])
+
+
+def release(review_id: int, user_id: int) -> None:
+    """The user has left a review's page; what somebody else has claimed stays theirs."""
+    mine = Review.objects.filter(pk=review_id, claimed_by=user_id)
+    mine.update(claimed_by=None, claimed_at=None, claimed_until=None)
+
+
+def claimed_elsewhere(review: Review, user_id: int) -> str:
+    """Who else has the review open, and since when; empty where nobody has."""
+    until = review.claimed_until
+    if review.claimed_by_id in (None, user_id) or until is None or until <= timezone.now():
+        return ""
+    return f"{review.claimed_by} has had this review open since {review.claimed_at:%H:%M}"
+
+
+def claimed_by_others(user_id: int) -> Q:
+    """The reviews of which `claimed_elsewhere` says something."""
+    live = Q(claimed_until__gt=timezone.now(), claimed_by__isnull=False)
+    return live & ~Q(claimed_by=user_id)
+
+
+def snooze(review_id: int, until: datetime | None, user_id: int) -> None:
+    """Put a review off until then, or (None) have it wait again at once.
+
+    Raises AlreadyDecided, ClaimedElsewhere, Review.DoesNotExist.
+    """
+    with transaction.atomic():
+        review = _locked_pending(review_id)
+        _check_claim(review, user_id)
+        _let_go(review)
+        review.snoozed_until = until
+        review.snoozed_by_id = None if until is None else user_id
+        review.save()
+
+
+def is_snoozed() -> Q:
+    """The reviews that are put off: they wait, but not yet."""
+    return Q(snoozed_until__gt=timezone.now())
+
+
+def waiting() -> QuerySet[Review]:
+    """The reviews that wait for an operator now."""
+    return Review.objects.filter(status=Review.Status.PENDING).exclude(is_snoozed())
 
 
 def reopen(review_id: int, by: str) -> Review:
@@ -109,6 +181,9 @@ def _decide(
             return Decision(review, is_new=False)
         if review.status != Review.Status.PENDING:
             raise AlreadyDecided(describe(review))
+        if user_id is not None:
+            _check_claim(review, user_id)
+        _let_go(review)
         review.status = status
         review.decided_at = timezone.now()
         review.decided_by_id = user_id
@@ -123,6 +198,24 @@ def _decide(
         review_decided.send(sender="intents.reviews", review=review)
         transaction.on_commit(lambda: _note(review))
     return Decision(review, is_new=True)
+
+
+def _locked_pending(review_id: int) -> Review:
+    review = Review.objects.select_for_update().get(pk=review_id)
+    if review.status != Review.Status.PENDING:
+        raise AlreadyDecided(describe(review))
+    return review
+
+
+def _check_claim(review: Review, user_id: int) -> None:
+    if problem := claimed_elsewhere(review, user_id):
+        raise ClaimedElsewhere(problem)
+
+
+def _let_go(review: Review) -> None:
+    """What holds for a review only while it waits; not saved."""
+    review.claimed_by = review.claimed_at = review.claimed_until = None
+    review.snoozed_until = review.snoozed_by = None
 
 
 def describe(review: Review) -> str:

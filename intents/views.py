@@ -22,7 +22,10 @@ class Conflict(APIException):
 
 _decision_schema = extend_schema(
     request=DecisionSerializer,
-    responses={200: ReviewSerializer, 409: OpenApiResponse(description="decided otherwise")},
+    responses={
+        200: ReviewSerializer,
+        409: OpenApiResponse(description="decided otherwise, or an operator has it open"),
+    },
 )
 
 
@@ -71,7 +74,11 @@ class ReviewViewSet(ReadOnlyModelViewSet[Review]):
             reviews.decide(review.pk, decision, user_id=request.user.pk, **said.validated_data)
         except reviews.ContradictionError as error:
             raise ValidationError({"corrected_label": [str(error)]}) from error
-        except (reviews.AlreadyDecided, reviews.CannotApprove) as error:
+        except (
+            reviews.AlreadyDecided,
+            reviews.CannotApprove,
+            reviews.ClaimedElsewhere,
+        ) as error:
             raise Conflict(str(error)) from error
         except Review.DoesNotExist as error:  # retired with its comment just now
             raise NotFound from error

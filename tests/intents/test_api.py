@@ -3,7 +3,7 @@
 import pytest
 
 from intents.models import Review
-from intents.reviews import decide
+from intents.reviews import claim, decide
 from tests.factories import CampaignFactory, IntentResultFactory, ReviewFactory
 
 
@@ -52,6 +52,14 @@ def test_an_approval_with_another_label_is_refused(api, label, says):
     assert (error["field"], says in error["reason"]) == ("corrected_label", True)
     review.refresh_from_db()
     assert review.status == "pending"
+
+
+def test_deciding_what_an_operator_has_open_is_a_conflict(api, operator):
+    review = ReviewFactory()
+    claim(review.pk, operator.pk)
+    answer = api.post(f"/reviews/{review.pk}/reject")
+    assert answer.status_code == 409
+    assert "olga has had this review open" in answer.json()["detail"]
 
 
 def test_rejecting_what_is_approved_is_a_conflict(api):

@@ -1,12 +1,21 @@
 """A review is decided once, and what follows from it is stored with it or not at all."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
+from intents import reviews
 from intents.models import Review
-from intents.reviews import AlreadyDecided, CannotApprove, ContradictionError, decide
+from intents.reviews import (
+    AlreadyDecided,
+    CannotApprove,
+    ClaimedElsewhere,
+    ContradictionError,
+    decide,
+)
 from intents.signals import review_approved
 from tests.factories import CampaignFactory, ReviewFactory, UserFactory
 
@@ -113,3 +122,146 @@ def test_the_database_refuses_half_a_decision(fields):
     review = ReviewFactory()
     with pytest.raises(IntegrityError), transaction.atomic():
         Review.objects.filter(pk=review.pk).update(**fields)
+
+
+# --- who has it open --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def olga(db):
+    return UserFactory(username="olga")
+
+
+@pytest.fixture
+def otto(db):
+    return UserFactory(username="otto")
+
+
+def let_time_pass(review: Review, minutes: int) -> None:
+    review.refresh_from_db()
+    assert review.claimed_at is not None
+    assert review.claimed_until is not None
+    gone = timedelta(minutes=minutes)
+    Review.objects.filter(pk=review.pk).update(
+        claimed_at=review.claimed_at - gone, claimed_until=review.claimed_until - gone
+    )
+
+
+def test_what_somebody_else_has_open_is_not_decided(olga, otto):
+    review = ReviewFactory()
+    reviews.claim(review.pk, otto.pk)
+    with pytest.raises(ClaimedElsewhere, match="otto has had this review open since"):
+        decide(review.pk, REJECTED, user_id=olga.pk)
+    review.refresh_from_db()
+    assert review.status == Review.Status.PENDING
+    assert decide(review.pk, REJECTED, user_id=otto.pk).is_new
+
+
+def test_a_campaigns_rule_asks_for_no_claim(otto):
+    review = ReviewFactory()
+    reviews.claim(review.pk, otto.pk)
+    assert decide(review.pk, REJECTED, rule="policy: blocked").is_new
+
+
+def test_a_claim_is_over_when_nothing_was_heard_of_its_page(olga, otto):
+    review = ReviewFactory()
+    reviews.claim(review.pk, otto.pk)
+    let_time_pass(review, 3)
+    reviews.claim(review.pk, olga.pk)
+    review.refresh_from_db()
+    assert review.claimed_by == olga
+
+
+def test_a_claim_that_is_renewed_lasts_and_began_when_it_did(otto):
+    review = ReviewFactory()
+    reviews.claim(review.pk, otto.pk)
+    let_time_pass(review, 1)
+    review.refresh_from_db()
+    since = review.claimed_at
+    reviews.claim(review.pk, otto.pk)
+    review.refresh_from_db()
+    assert review.claimed_at == since
+    assert review.claimed_until > timezone.now() + timedelta(minutes=1)
+
+
+def test_a_claim_that_was_over_begins_anew(otto):
+    review = ReviewFactory()
+    reviews.claim(review.pk, otto.pk)
+    let_time_pass(review, 60)
+    reviews.claim(review.pk, otto.pk)
+    review.refresh_from_db()
+    assert review.claimed_at > timezone.now() - timedelta(minutes=1)
+
+
+def test_a_claim_is_taken_from_somebody_only_if_that_is_meant(olga, otto):
+    review = ReviewFactory()
+    reviews.claim(review.pk, otto.pk)
+    with pytest.raises(ClaimedElsewhere):
+        reviews.claim(review.pk, olga.pk)
+    reviews.claim(review.pk, olga.pk, take=True)
+    review.refresh_from_db()
+    assert review.claimed_by == olga
+    with pytest.raises(ClaimedElsewhere, match="olga"):
+        decide(review.pk, REJECTED, user_id=otto.pk)
+
+
+def test_who_leaves_a_page_gives_up_their_own_claim_and_no_other(olga, otto):
+    review = ReviewFactory()
+    reviews.claim(review.pk, otto.pk)
+    reviews.release(review.pk, olga.pk)
+    review.refresh_from_db()
+    assert review.claimed_by == otto
+    reviews.release(review.pk, otto.pk)
+    review.refresh_from_db()
+    assert (review.claimed_by, review.claimed_at, review.claimed_until) == (None, None, None)
+
+
+def test_what_is_decided_is_nobodys_and_cannot_be_claimed(olga, otto):
+    review = ReviewFactory()
+    reviews.claim(review.pk, otto.pk)
+    decide(review.pk, REJECTED, user_id=otto.pk)
+    review.refresh_from_db()
+    assert review.claimed_by is None
+    with pytest.raises(AlreadyDecided, match="rejected already by otto"):
+        reviews.claim(review.pk, olga.pk, take=True)
+
+
+# --- later ------------------------------------------------------------------------------------
+
+
+def test_what_is_snoozed_does_not_wait_until_then(olga):
+    later, now = ReviewFactory.create_batch(2)
+    reviews.snooze(later.pk, timezone.now() + timedelta(hours=1), olga.pk)
+    assert list(reviews.waiting()) == [now]
+    later.refresh_from_db()
+    assert later.snoozed_by == olga
+    reviews.snooze(later.pk, timezone.now() - timedelta(seconds=1), olga.pk)
+    assert set(reviews.waiting()) == {now, later}
+
+
+def test_what_is_snoozed_can_be_had_back_and_decided(olga):
+    first, second = ReviewFactory.create_batch(2)
+    for review in (first, second):
+        reviews.snooze(review.pk, timezone.now() + timedelta(hours=1), olga.pk)
+    reviews.snooze(first.pk, None, olga.pk)
+    assert list(reviews.waiting()) == [first]
+    assert decide(second.pk, REJECTED, user_id=olga.pk).is_new
+    second.refresh_from_db()
+    assert (second.snoozed_until, second.snoozed_by) == (None, None)
+
+
+def test_what_somebody_else_has_open_is_not_snoozed_away(olga, otto):
+    review = ReviewFactory()
+    reviews.claim(review.pk, otto.pk)
+    with pytest.raises(ClaimedElsewhere):
+        reviews.snooze(review.pk, timezone.now() + timedelta(hours=1), olga.pk)
+    reviews.snooze(review.pk, timezone.now() + timedelta(hours=1), otto.pk)
+    review.refresh_from_db()
+    assert review.claimed_by is None  # nobody is at it any more
+
+
+def test_what_is_decided_is_not_snoozed(olga):
+    review = ReviewFactory()
+    decide(review.pk, REJECTED, user_id=olga.pk)
+    with pytest.raises(AlreadyDecided):
+        reviews.snooze(review.pk, timezone.now() + timedelta(hours=1), olga.pk)
