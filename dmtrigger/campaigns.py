@@ -15,7 +15,7 @@ from comments.models import Comment
 from dmtrigger import links, pacing, people, policy
 from dmtrigger.models import Account, Campaign, DirectMessage, Variant
 from dmtrigger.policy import Facts, Limits, Refused
-from dmtrigger.rendering import TemplateProblem, Values, render
+from dmtrigger.rendering import TemplateProblem, Values, check_edited, render
 from dmtrigger.senders import sender_for
 from dmtrigger.senders.contract import Channel, Sender
 from intents.models import Hold, IntentResult
@@ -33,6 +33,8 @@ class Draft(NamedTuple):
     link: str
     refused: list[Refused]
     """What stands against it, also what an operator may set aside."""
+    is_edited: bool = False
+    """Whether an operator wrote the text."""
 
     def fingerprint(self) -> str:
         """Changes with the campaign and the text, so that who approves gets what they saw."""
@@ -118,25 +120,55 @@ def campaign_for(
     return next((match.campaign for match in found if not match.why_not), None)
 
 
-def draft(intent: IntentResult, campaigns: Iterable[Campaign] | None = None) -> Draft:
+def draft(
+    intent: IntentResult,
+    campaigns: Iterable[Campaign] | None = None,
+    edited: str | None = None,
+) -> Draft:
     """The message for a comment, by the first campaign that answers it.
 
-    `campaigns` are the active ones, for who has read them already. Raises CannotApprove when there
-    is no message to send; what the policy refuses is in the draft.
+    `campaigns` are the active ones, for who has read them already; `edited` is the text that an
+    operator wants instead. Raises CannotApprove when there is no message to send; what the policy
+    refuses is in the draft.
     """
     now, comment = timezone.now(), intent.comment
-    campaign = campaign_for(intent, now, active_campaigns() if campaigns is None else campaigns)
-    if campaign is None:
-        raise CannotApprove(
-            f"no active campaign answers this comment under {comment.post_id}: add one first"
-        )
-    wording = word(campaign, comment)
+    among = active_campaigns() if campaigns is None else campaigns
+    campaign, wording = answer(intent, now, among)
+    if edited is not None:
+        wording = _reworded(wording, edited)
     account = pacing.account_of(comment.source, comment.account)
     contact = people.contact(comment.source, comment.author, now)
-    found = policy.refusals(facts(intent, account, wording, contact), limits(), now)
     return Draft(
-        campaign, wording.variant, account, wording.sender, wording.text, wording.link, found
+        campaign,
+        wording.variant,
+        account,
+        wording.sender,
+        wording.text,
+        wording.link,
+        policy.refusals(facts(intent, account, wording, contact), limits(), now),
+        is_edited=edited is not None,
     )
+
+
+def answer(
+    intent: IntentResult, now: datetime, campaigns: Iterable[Campaign]
+) -> tuple[Campaign, Wording]:
+    """The first of the campaigns that answers a comment, and its words. Raises CannotApprove."""
+    campaign = campaign_for(intent, now, campaigns)
+    if campaign is None:
+        raise CannotApprove(
+            f"no active campaign answers this comment under {intent.comment.post_id}: add one first"
+        )
+    return campaign, word(campaign, intent.comment)
+
+
+def _reworded(wording: Wording, edited: str) -> Wording:
+    """The same with an operator's text, which keeps its links. Raises CannotApprove."""
+    try:
+        check_edited(edited, wording.text)
+    except TemplateProblem as problem:
+        raise CannotApprove(f"The text cannot be sent: {problem}") from problem
+    return wording._replace(text=edited)
 
 
 def word(campaign: Campaign, comment: Comment) -> Wording:

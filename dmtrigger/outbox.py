@@ -65,7 +65,7 @@ def enqueue(review: Review, draft: Draft) -> DirectMessage:
         "source": comment.source,
         "post_id": comment.post_id,
         "posted_at": comment.posted_at,
-        "reason": _reason(review),
+        "reason": _reason(review, draft),
         "score": intent.score,
         "model_version": intent.model_version,
         "review": review,
@@ -475,9 +475,11 @@ def _move(
     transaction.on_commit(tell)
 
 
-def _reason(review: Review) -> str:
+def _reason(review: Review, draft: Draft) -> str:
     intent = review.intent
-    return f"{intent.label} {intent.score} ({intent.model_version}), approved by {_who(review)}"
+    edited = ", who edited the text" if draft.is_edited else ""
+    said = f"{intent.label} {intent.score} ({intent.model_version})"
+    return f"{said}, approved by {_who(review)}{edited}"
 
 
 def _who(review: Review) -> str:

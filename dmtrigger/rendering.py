@@ -14,6 +14,10 @@ LONGEST_LINK = "https://" + "x" * 72  # of a short link with a long host name
 
 VARIABLE = re.compile(r"{{\s*(\w+)\s*}}")
 LEFT_OVER = re.compile(r"{{|}}|{%|%}")
+MARKUP = re.compile(rf"{LEFT_OVER.pattern}|</?[a-z!][^>]*>?", re.IGNORECASE)
+LINK = re.compile(r"(?:\w[\w+.-]*://|www\.)\S+", re.IGNORECASE)
+BARE_LINK = re.compile(r"(?<![\w.@/-])(?:[a-z0-9-]+\.)+[a-z]{2,}(?:/\S*)?", re.IGNORECASE)
+BEHIND_A_LINK = ".,;:!?)]}>'\""
 
 
 class TemplateProblem(Exception):
@@ -50,3 +54,22 @@ def check_template(template: str) -> None:
     size = len(render(template, longest).encode())
     if size > MAX_BYTES:
         raise TemplateProblem(f"the message can have {size} bytes, platforms take {MAX_BYTES}")
+
+
+def check_edited(edited: str, original: str) -> None:
+    """Raise TemplateProblem unless a message that a person has changed is plain text with just the
+    links that it had: they count the clicks, and lead where the campaign says."""
+    if not edited.strip():
+        raise TemplateProblem("the message is empty")
+    if found := MARKUP.search(edited):
+        raise TemplateProblem(f"it is plain text, in which {found[0]} stands for nothing")
+    if missing := _found(LINK, original) - _found(LINK, edited):
+        raise TemplateProblem(f"the link {min(missing)} must stay in it")
+    links = [LINK, BARE_LINK]  # platforms make links of what looks like one
+    known = set().union(*(_found(link, original) for link in links))
+    if added := set().union(*(_found(link, edited) for link in links)) - known:
+        raise TemplateProblem(f"{min(added)} is a link that was not in it")
+
+
+def _found(link: re.Pattern[str], text: str) -> set[str]:
+    return {found.rstrip(BEHIND_A_LINK) for found in link.findall(text)}

@@ -66,16 +66,19 @@ def _approve_by_rule(review: Review, among: list[Campaign]) -> None:
         decide(review.pk, Review.Status.APPROVED, rule=rule, told={"planned": planned})
 
 
-def enqueue_message(review: Review, planned: Draft | None = None, **_: Any) -> None:
+def enqueue_message(
+    review: Review, planned: Draft | None = None, edited: str | None = None, **_: Any
+) -> None:
     """An approval puts the message into the outbox, in the transaction of the decision.
 
     The person is locked before the policy looks: of two approvals at once one sees the other.
-    `planned` is the message where that was done already, and nothing stands against it.
+    `planned` is the message where that was done already, and nothing stands against it; `edited` is
+    the text that the operator wrote instead of the campaign's.
     """
     if planned is None:
         comment = review.intent.comment
         people.lock((comment.source, comment.author))
-        planned = draft(review.intent)
+        planned = draft(review.intent, edited=edited)
         found = policy.binding(planned.refused, by_person=review.decided_by_id is not None)
         if found:
             raise PolicyRefused(planned.campaign.pk, found)

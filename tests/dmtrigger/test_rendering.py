@@ -1,10 +1,12 @@
 """Templates know four variables and nothing else; what strangers wrote is only ever a value."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmtrigger.rendering import TemplateProblem, Values, check_template, render
+from dmtrigger.rendering import TemplateProblem, Values, check_edited, check_template, render
 
 VALUES = Values("ada", "p1", "https://shop.example/r/x", "https://shop.example/o/x")
 
@@ -54,3 +56,38 @@ def test_a_template_is_checked_in_bytes_and_with_the_longest_name(template, size
 def test_a_template_may_be_as_long_as_the_platform_takes():
     check_template("ä" * 500)
     check_template("x" * 970 + "{{ author }}")
+
+
+# --- what an operator makes of it -------------------------------------------------------------
+
+SENT = "Hi anna.maria: https://shop.example/r/x (automated). Stop: https://shop.example/o/x."
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        SENT,
+        "Here: https://shop.example/r/x, automated; https://shop.example/o/x",
+        "Dear anna.maria <3\nhttps://shop.example/r/x\nhttps://shop.example/o/x costs $3.50.",
+    ],
+)
+def test_a_text_with_the_same_links_may_be_sent(edited):
+    check_edited(edited, SENT)
+
+
+@pytest.mark.parametrize(
+    ("edited", "problem"),
+    [
+        ("  ", "the message is empty"),
+        (SENT.replace("https://shop.example/r/x", ""), "the link https://shop.example/r/x must"),
+        (SENT.replace("/r/x", "/r/y"), "the link https://shop.example/r/x must"),
+        (f"{SENT} https://evil.example", "https://evil.example is a link that was not in it"),
+        (f"{SENT} www.evil.example", "www.evil.example is a link that was not in it"),
+        (f"{SENT} evil.example/now", "evil.example/now is a link that was not in it"),
+        (f"{SENT} <b>now</b>", "it is plain text, in which <b> stands for nothing"),
+        (f"{SENT} {{{{ author }}}}", "it is plain text, in which {{ stands for nothing"),
+    ],
+)
+def test_a_text_with_other_links_or_markup_is_refused(edited, problem):
+    with pytest.raises(TemplateProblem, match=re.escape(problem)):
+        check_edited(edited, SENT)

@@ -47,6 +47,42 @@ def test_an_approval_puts_the_rendered_message_into_the_outbox(operator):
     assert message.state == "pending"
 
 
+def edit(review: Review, operator: Any, text: str) -> None:
+    decide(review.pk, Review.Status.APPROVED, user_id=operator.pk, told={"edited": text})
+
+
+def test_what_an_operator_wrote_is_sent_and_the_history_says_so(operator):
+    CampaignFactory()
+    review = ReviewFactory()
+    text = f"It is back! {short_link(review.intent.comment_id)} (automated)"
+    edit(review, operator, text)
+    message = DirectMessage.objects.get()
+    assert message.text == text
+    assert message.reason == "purchase_intent 85 (test), approved by olga, who edited the text"
+    event = message.events.get()
+    assert (event.detail, event.by) == (message.reason, "olga")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{link}, from a person", "the message has none of: automated"),
+        ("{link} automated " + "x" * 1000, "the platform takes 1000"),
+        ("automated", "must stay in it"),
+        ("{link} automated, or https://evil.example", "is a link that was not in it"),
+        ("", "the message is empty"),
+    ],
+)
+def test_what_an_operator_wrote_must_be_what_a_message_may_be(operator, text, problem):
+    CampaignFactory()
+    review = ReviewFactory()
+    with pytest.raises(CannotApprove, match=problem):
+        edit(review, operator, text.format(link=short_link(review.intent.comment_id)))
+    review.refresh_from_db()
+    assert review.status == Review.Status.PENDING
+    assert not DirectMessage.objects.exists()
+
+
 def test_many_approvals_in_a_transaction_wake_the_delivery_once(
     monkeypatch, django_capture_on_commit_callbacks
 ):
