@@ -128,21 +128,13 @@ class _Past(NamedTuple):
     @classmethod
     def of(cls, intents: Sequence[IntentResult]) -> "_Past":
         authors = {(intent.comment.source, intent.comment.author) for intent in intents}
-        known = {who: people.known_as(*who) for who in authors}
-        names = {name for stored in known.values() for name in stored}
+        names = {name for who in authors for name in people.known_as(*who)}
         ours = {intent.comment_id for intent in intents}
-        persons = Person.objects.select_related("talking_with").filter(name__in=names)
         sent = DirectMessage.objects.filter(recipient__in=names, state=State.SENT)
         if intents:
             sent = sent.filter(sent_at__gt=min(intent.created_at for intent in intents) - WEEK)
-        rows_of = {(person.source, person.name): person for person in persons}
         past = cls(
-            {
-                who: rows_of[who[0], name]
-                for who, stored in known.items()
-                for name in stored
-                if (who[0], name) in rows_of
-            },
+            people.find_all(authors),
             {(account.source, account.name): account for account in Account.objects.all()},
             defaultdict(list),
         )

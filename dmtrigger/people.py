@@ -7,6 +7,7 @@ the name can find it. So the wish of a person who was erased holds when they com
 
 import hmac
 import re
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -116,6 +117,20 @@ def find(source: str, name: str) -> Person | None:
     """The person's row, also where only the wish of somebody erased is left; most have none."""
     rows = Person.objects.select_related("talking_with").filter(source=source)
     return rows.filter(name__in=known_as(source, name)).first()
+
+
+def find_all(persons: Collection[Who]) -> dict[Who, Person]:
+    """`find` for many people at once; those without a row are left out."""
+    known = {who: known_as(*who) for who in set(persons)}
+    names = {name for stored in known.values() for name in stored}
+    rows = Person.objects.select_related("talking_with").filter(name__in=names)
+    by_name = {(person.source, person.name): person for person in rows}
+    return {
+        who: by_name[who[0], name]
+        for who, stored in known.items()
+        for name in stored
+        if (who[0], name) in by_name
+    }
 
 
 def contact_of(

@@ -1,125 +1,78 @@
 """Reviews in the operators' console, each with the message that would go out."""
 
+import copy
 from typing import Any, cast
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, QuerySet
-from django.db.models.functions import Abs
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Count, Max, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
+from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.text import Truncator
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
-from comments.admin import SEARCH_HELP, FirstRows, matching
+from comments.admin import FirstRows
 from comments.models import Comment
-from dmtrigger import outbox, people, policy
-from dmtrigger.campaigns import Draft, Match, draft, in_order, matches
+from dmtrigger import outbox, people
+from dmtrigger.campaigns import Draft, draft
 from dmtrigger.models import DirectMessage
-from dmtrigger.people_admin import history, wishes
+from dmtrigger.review_filters import user_id
+from dmtrigger.review_forms import (
+    BlockForm,
+    BulkForm,
+    DecisionForm,
+    NewsForm,
+    SaidForm,
+    SnoozeForm,
+)
+from dmtrigger.review_list import ReviewList
+from dmtrigger.review_page import (
+    KEYS,
+    about_campaigns,
+    about_the_author,
+    about_the_claim,
+    about_the_draft,
+    evidence,
+)
+from dmtrigger.review_queue import Snooze, closes_at
 from dmtrigger.states import State
-from intents.models import IntentResult, Label, Review
+from intents import reviews
+from intents.models import Review
 from intents.reviews import (
     AlreadyDecided,
     CannotApprove,
+    ClaimedElsewhere,
     ContradictionError,
     decide,
     describe,
 )
 
 
-class DecisionForm(forms.Form):
-    """What an operator says of a review."""
-
-    decision = forms.ChoiceField(
-        choices=[(Review.Status.APPROVED, "Approve"), (Review.Status.REJECTED, "Reject")]
-    )
-    # of the message that was on the page, empty when there was none
-    draft = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
-    corrected_label = forms.ChoiceField(
-        choices=[("", "not said"), *Label.choices],
-        required=False,
-        label="It is really",
-        help_text="For a rejection: the model learns from it.",
-    )
-    note = forms.CharField(
-        max_length=2000,
-        required=False,
-        widget=forms.Textarea({"rows": 2, "class": "vLargeTextField"}),
-    )
-
-
-class BlockForm(forms.Form):
-    """Why an author is written to no more."""
-
-    reason = forms.CharField(max_length=200, required=False, label="Why")
-
-
-class StatusFilter(admin.SimpleListFilter):
-    """Like the built-in filter, but shows what is to be done unless asked for more."""
-
-    title = "status"
-    parameter_name = "status"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [*Review.Status.choices, ("all", "All")]
-
-    def value(self) -> str:
-        return super().value() or Review.Status.PENDING
-
-    def choices(self, changelist: ChangeList) -> Any:
-        return list(super().choices(changelist))[1:]  # without the "All" that means no parameter
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Review]) -> QuerySet[Review]:
-        return queryset if self.value() == "all" else queryset.filter(status=self.value())
-
-
-class OrderFilter(admin.SimpleListFilter):
-    """What comes first of what waits; `ReviewAdmin.get_ordering` sorts by it."""
-
-    title = "order"
-    parameter_name = "order"
-    uncertain = "uncertain"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(self.uncertain, "Most uncertain first")] if _waiting(request) else []
-
-    def choices(self, changelist: ChangeList) -> Any:
-        likeliest, *others = super().choices(changelist)
-        return [{**likeliest, "display": "Likeliest first"}, *others]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Review]) -> QuerySet[Review]:
-        return queryset
+class TooLate(Exception):
+    """The review would wait again when nothing can be answered any more."""
 
 
 @admin.register(Review)
-class ReviewAdmin(admin.ModelAdmin[Review]):
+class ReviewAdmin(ReviewList):
     """Approve or reject, one by one with the whole message in view, or several at once."""
 
-    list_display = (
-        "comment",
-        "score",
-        "band",
-        "flagged",
-        "status",
-        "decided_by_whom",
+    action_form = BulkForm
+    actions = (
+        "approve_selected",
+        "reject_selected",
+        "snooze_hour",
+        "snooze_tomorrow",
+        "snooze_days",
+        "block_authors",
+        "take_over_authors",
+        "undo_selected",
     )
-    list_filter = (StatusFilter, OrderFilter, "intent__band", "intent__label")
-    list_select_related = ("intent__comment", "decided_by")
-    search_fields = ("intent__comment__author", "intent__comment__post_id")
-    search_help_text = SEARCH_HELP
-    ordering = ("-intent__score", "pk")
-    paginator = FirstRows
-    show_full_result_count = False
-    actions = ("approve_selected", "reject_selected")
     change_form_template = "admin/intents/review/decide.html"
 
     # --- rights ---
@@ -136,7 +89,10 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("intents.decide_review")
 
-    # --- deciding ---
+    def has_wish_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("dmtrigger.change_person")
+
+    # --- several at once ---
 
     @admin.action(description="Approve: send the message", permissions=["decide"])
     def approve_selected(self, request: HttpRequest, queryset: QuerySet[Review]) -> None:
@@ -146,12 +102,80 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
     def reject_selected(self, request: HttpRequest, queryset: QuerySet[Review]) -> None:
         self._decide_all(request, queryset, Review.Status.REJECTED)
 
+    @admin.action(description="Snooze: 1 hour", permissions=["decide"])
+    def snooze_hour(self, request: HttpRequest, queryset: QuerySet[Review]) -> None:
+        self._snooze_all(request, queryset, Snooze.HOUR)
+
+    @admin.action(description="Snooze: tomorrow, 9:00", permissions=["decide"])
+    def snooze_tomorrow(self, request: HttpRequest, queryset: QuerySet[Review]) -> None:
+        self._snooze_all(request, queryset, Snooze.TOMORROW)
+
+    @admin.action(description="Snooze: 3 days", permissions=["decide"])
+    def snooze_days(self, request: HttpRequest, queryset: QuerySet[Review]) -> None:
+        self._snooze_all(request, queryset, Snooze.DAYS)
+
+    @admin.action(description="Block the authors: write to them no more", permissions=["wish"])
+    def block_authors(self, request: HttpRequest, queryset: QuerySet[Review]) -> None:
+        by, form = request.user.get_username(), BlockForm({"reason": request.POST.get("note")})
+        if not form.is_valid():
+            messages.error(request, f"Nobody was blocked. {form.errors.as_text()}")
+            return
+        for source, name in _authors(_ticked(request, queryset)):
+            people.block(source, name, by, form.cleaned_data["reason"])
+            messages.success(request, f"Blocked: {name}")
+
+    @admin.action(description="Take over: answer the authors by hand", permissions=["wish"])
+    def take_over_authors(self, request: HttpRequest, queryset: QuerySet[Review]) -> None:
+        user = cast(AbstractBaseUser, request.user)
+        for source, name in _authors(_ticked(request, queryset)):
+            people.take_over(source, name, user.pk, user.get_username())
+            messages.success(request, f"You are talking to {name}; hand back under People.")
+
+    @admin.action(description="Undo: take the messages back", permissions=["decide"])
+    def undo_selected(self, request: HttpRequest, queryset: QuerySet[Review]) -> None:
+        undone = sum(self._undo(request, review) for review in _ticked(request, queryset))
+        messages.info(request, f"Undone: {undone}")
+
+    def _decide_all(
+        self, request: HttpRequest, queryset: QuerySet[Review], decision: Review.Status
+    ) -> None:
+        said = SaidForm(request.POST)
+        if not said.is_valid():
+            messages.error(request, f"Nothing was decided. {said.errors.as_text()}")
+            return
+        decided = []
+        for review in _ticked(request, queryset):
+            try:
+                if self._decide(request, review, decision, **said.cleaned_data):
+                    decided.append(review)
+            except (CannotApprove, ClaimedElsewhere, ContradictionError) as problem:
+                messages.error(request, f"{review.intent.comment}: {problem}")
+        told = f"{decision.label}: {len(decided)}"
+        if decided and decision == Review.Status.APPROVED:
+            told = self._with_undo(request, told, decided)
+        messages.info(request, told)
+
+    def _snooze_all(self, request: HttpRequest, queryset: QuerySet[Review], snooze: Snooze) -> None:
+        snoozed = 0
+        for review in _ticked(request, queryset):
+            try:
+                snoozed += self._snooze(request, review, snooze)
+            except (ClaimedElsewhere, TooLate) as problem:
+                messages.error(request, f"{review.intent.comment}: {problem}")
+        messages.info(request, f"Snoozed ({snooze.label}): {snoozed}")
+
+    # --- one on its page ---
+
     def get_urls(self) -> list[URLPattern]:
         views = (
             ("decide", self.decide_view),
+            ("snooze", self.snooze_view),
             ("undo", self.undo_view),
             ("block", self.block_view),
             ("take-over", self.take_over_view),
+            ("claim", self.claim_view),
+            ("release", self.release_view),
+            ("claim-anyway", self.claim_anyway_view),
         )
         own = [
             path(
@@ -161,45 +185,58 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
             )
             for name, view in views
         ]
-        return [*own, *super().get_urls()]
+        news = self.admin_site.admin_view(require_GET(self.news_view))
+        return [path("news/", news, name="intents_review_news"), *own, *super().get_urls()]
 
     def decide_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """What the buttons of a review's page post to."""
-        if not self.has_decide_permission(request):
-            raise PermissionDenied
-        review = get_object_or_404(Review, pk=pk)
+        """What the buttons of a review's page post to; the next one that waits follows."""
+        review = self._to_decide(request, pk)
         form = DecisionForm(request.POST)
         if not form.is_valid():
-            messages.error(request, f"Nothing was decided. {form.errors.as_text()}")
-            return redirect("admin:intents_review_change", pk)
-        decision = Review.Status(form.cleaned_data["decision"])
-        if decision == Review.Status.APPROVED and not _is_current(
-            form.cleaned_data["draft"], review
-        ):
-            messages.error(request, "Nothing was decided: the message is another one by now.")
-            return redirect("admin:intents_review_change", pk)
-        said = {name: form.cleaned_data[name] for name in ("note", "corrected_label")}
+            return self._not_decided(request, review, form, form.errors.as_text())
+        said = form.cleaned_data
+        decision, text = Review.Status(said.pop("decision")), said.pop("text")
+        fingerprint, planned = said.pop("draft"), _planned(review)
+        told = {}
+        if decision == Review.Status.APPROVED and planned is not None:
+            if planned.fingerprint() != fingerprint:
+                messages.error(request, "Nothing was decided: the message is another one by now.")
+                return redirect(self._url(request, "change", pk))
+            if "text" in form.data and not _says_the_same(text, planned.text):
+                told = {"edited": text}
+        _before, after = self._neighbours(request, pk)
         try:
-            if self._decide(request, review, decision, **said):
-                messages.success(request, _decided(review, decision))
-        except ContradictionError as problem:
-            messages.error(request, f"Nothing was decided. {problem}")
-            return redirect("admin:intents_review_change", pk)
-        return redirect("admin:intents_review_changelist")
+            if self._decide(request, review, decision, told=told, **said):
+                messages.success(request, self._decided(request, review, decision))
+        except (CannotApprove, ClaimedElsewhere, ContradictionError) as problem:
+            return self._not_decided(request, review, form, str(problem))
+        return self._go_on(request, after)
+
+    def snooze_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Put a review off, or have it wait again."""
+        review = self._to_decide(request, pk)
+        form = SnoozeForm(request.POST)
+        if not form.is_valid():
+            messages.error(request, f"Nothing was snoozed. {form.errors.as_text()}")
+            return redirect(self._url(request, "change", pk))
+        until = form.cleaned_data["until"]
+        snooze = None if until == "again" else Snooze(until)
+        _before, after = self._neighbours(request, pk)
+        try:
+            snoozed = self._snooze(request, review, snooze)
+        except (ClaimedElsewhere, TooLate) as problem:
+            messages.error(request, f"Nothing was snoozed. {problem}")
+            return redirect(self._url(request, "change", pk))
+        if snooze is None or not snoozed:
+            return redirect(self._url(request, "change", pk))
+        messages.success(request, f"Snoozed ({snooze.label}): {review.intent.comment}")
+        return self._go_on(request, after)
 
     def undo_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Take an approval back, as long as its message waits."""
-        if not self.has_decide_permission(request):
-            raise PermissionDenied
-        review = get_object_or_404(Review, pk=pk)
-        try:
-            outbox.undo(review.pk, request.user.get_username())
-        except outbox.NotWaiting as problem:
-            messages.error(request, f"Nothing was undone: {problem}.")
-        else:
-            self.log_change(request, review, "The approval was undone.")
+        if self._undo(request, self._to_decide(request, pk)):
             messages.success(request, "The approval was undone; the review waits again.")
-        return redirect("admin:intents_review_change", pk)
+        return redirect(self._url(request, "change", pk))
 
     def block_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Write to the comment's author no more."""
@@ -211,7 +248,7 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
             messages.success(request, f"Blocked: {comment.author}")
         else:
             messages.error(request, f"Nobody was blocked. {form.errors.as_text()}")
-        return redirect("admin:intents_review_change", pk)
+        return redirect(self._url(request, "change", pk))
 
     def take_over_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The operator talks to the comment's author by hand: no automatic message meanwhile."""
@@ -219,42 +256,91 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
         user = cast(AbstractBaseUser, request.user)
         people.take_over(comment.source, comment.author, user.pk, user.get_username())
         messages.success(request, f"You are talking to {comment.author}; hand back under People.")
-        return redirect("admin:intents_review_change", pk)
+        return redirect(self._url(request, "change", pk))
+
+    # --- who has it open, and what is new: for the pages' scripts ---
+
+    def claim_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The page is open: nobody else decides the review meanwhile, if nobody else has it."""
+        self._check_may_decide(request)
+        says, may_take = "", False
+        try:
+            reviews.claim(pk, user_id(request))
+        except ClaimedElsewhere as problem:
+            says, may_take = f"{problem}.", True
+        except AlreadyDecided as problem:
+            says = f"This review was {problem}."
+        except Review.DoesNotExist as gone:
+            raise Http404 from gone
+        return JsonResponse({"says": says, "may_take": may_take})
+
+    def release_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The page was left."""
+        self._check_may_decide(request)
+        reviews.release(pk, user_id(request))
+        return HttpResponse(status=204)
+
+    def claim_anyway_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take a review from the operator who has it open."""
+        self._to_decide(request, pk)
+        try:
+            reviews.claim(pk, user_id(request), take=True)
+        except AlreadyDecided as problem:
+            messages.warning(request, f"This review was {problem}.")
+        return redirect(self._url(request, "change", pk))
+
+    def news_view(self, request: HttpRequest) -> HttpResponse:
+        """How many reviews wait, and how many came after the newest that a page knows."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        form = NewsForm(request.GET)
+        if not form.is_valid():
+            return JsonResponse({"problems": form.errors.as_text()}, status=400)
+        later = Q(pk__gt=form.cleaned_data["after"])
+        news = reviews.waiting().aggregate(
+            waiting=Count("pk"), new=Count("pk", filter=later), newest=Max("pk")
+        )
+        return JsonResponse(news)
+
+    # --- how ---
+
+    def _check_may_decide(self, request: HttpRequest) -> None:
+        if not self.has_decide_permission(request):
+            raise PermissionDenied
+
+    def _to_decide(self, request: HttpRequest, pk: int) -> Review:
+        """The review, for who may decide it."""
+        self._check_may_decide(request)
+        return get_object_or_404(Review.objects.select_related("intent__comment"), pk=pk)
 
     def _author_of(self, request: HttpRequest, pk: int) -> Comment:
         """The comment of a review, for who may change what holds for its author."""
-        if not request.user.has_perm("dmtrigger.change_person"):
+        if not self.has_wish_permission(request):
             raise PermissionDenied
         return get_object_or_404(Review, pk=pk).intent.comment
-
-    def _decide_all(
-        self, request: HttpRequest, queryset: QuerySet[Review], decision: Review.Status
-    ) -> None:
-        if request.POST.get("select_across") != "1":
-            # The list's filter has dropped what somebody else decided meanwhile; it was ticked.
-            ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
-            queryset = Review.objects.filter(pk__in=ticked)
-        decided = sum(self._decide(request, review, decision) for review in FirstRows.of(queryset))
-        messages.info(request, f"{decision.label}: {decided}")
 
     def _decide(
         self,
         request: HttpRequest,
         review: Review,
         decision: Review.Status,
+        *,
         note: str = "",
         corrected_label: str = "",
+        told: dict[str, Any] | None = None,
     ) -> bool:
-        """Whether it was decided just now; if not, the operator is told why."""
+        """Whether it was decided just now; who comes too late is told. Raises what `decide` does,
+        where the review still waits."""
         try:
             decided, is_new = decide(
                 review.pk,
                 decision,
-                user_id=request.user.pk,
+                user_id=user_id(request),
                 note=note,
                 corrected_label=corrected_label,
+                told=told,
             )
-        except (AlreadyDecided, CannotApprove) as problem:
+        except AlreadyDecided as problem:
             messages.error(request, f"{review.intent.comment}: {problem}")
             return False
         except Review.DoesNotExist:
@@ -264,31 +350,93 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
             messages.warning(request, f"{review.intent.comment}: {describe(decided)}")
             return False
         label = decided.get_corrected_label_display()
-        parts = [f"{decision.label}.", f"It is {label}." if label else "", decided.note]
+        edited = "The text was edited." if told else ""
+        parts = [f"{decision.label}.", edited, f"It is {label}." if label else "", decided.note]
         self.log_change(request, review, " ".join(filter(None, parts)))
         return True
 
-    # --- what is shown ---
+    def _snooze(self, request: HttpRequest, review: Review, snooze: Snooze | None) -> bool:
+        """Whether it was put off; raises ClaimedElsewhere, TooLate."""
+        until = None if snooze is None else snooze.until(timezone.now())
+        closes = closes_at(review.intent.comment)
+        if until is not None and until >= closes:
+            raise TooLate(f"the platform takes no answer after {closes:%Y-%m-%d %H:%M}")
+        try:
+            reviews.snooze(review.pk, until, user_id(request))
+        except AlreadyDecided as problem:
+            messages.error(request, f"{review.intent.comment}: {problem}")
+            return False
+        except Review.DoesNotExist:
+            messages.error(request, f"Review {review.pk} is gone: its comment was retired.")
+            return False
+        return True
 
-    def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
-        """What waits is few, the best first. All reviews are many: to sort them by anything but
-        their key would read them all."""
-        if not _waiting(request):
-            return ("-pk",)
-        if request.GET.get(OrderFilter.parameter_name) == OrderFilter.uncertain:
-            return (Abs(F("intent__score") - 50), "pk")
-        return self.ordering
+    def _undo(self, request: HttpRequest, review: Review) -> bool:
+        """Whether the approval was taken back; if not, the operator is told why."""
+        try:
+            outbox.undo(review.pk, request.user.get_username())
+        except outbox.NotWaiting as problem:
+            messages.error(request, f"Nothing was undone: {problem}.")
+            return False
+        self.log_change(request, review, "The approval was undone.")
+        return True
 
-    def get_sortable_by(self, request: HttpRequest) -> Any:
-        return super().get_sortable_by(request) if _waiting(request) else ()
+    def _not_decided(
+        self, request: HttpRequest, review: Review, form: DecisionForm, why: str
+    ) -> HttpResponse:
+        """The review's page again, with what was typed."""
+        messages.error(request, f"Nothing was decided. {why}")
+        looked_at = copy.copy(request)
+        looked_at.method = "GET"
+        return self.change_view(looked_at, str(review.pk), extra_context={"form": form})
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Review], search_term: str
-    ) -> tuple[QuerySet[Review], bool]:
-        if not search_term:
-            return queryset, False
-        found = Comment.objects.filter(matching(search_term)).values("pk")
-        return queryset.filter(intent__in=found), False
+    def _decided(self, request: HttpRequest, review: Review, decision: Review.Status) -> str:
+        told = f"{decision.label}: {review.intent.comment}"
+        if decision != Review.Status.APPROVED:
+            return told
+        return self._with_undo(request, told, [review])
+
+    def _with_undo(self, request: HttpRequest, told: str, decided: list[Review]) -> str:
+        """What was approved, with a button that takes it back; it goes when the last has left."""
+        waiting = DirectMessage.objects.filter(review__in=decided, state=State.PENDING)
+        last = waiting.aggregate(at=Max("next_attempt_at"))["at"]
+        left = 0.0 if last is None else (last - timezone.now()).total_seconds()
+        context = {"told": told, "decided": decided, "seconds": max(0, round(left))}
+        return render_to_string("admin/intents/review/approved.html", context, request)
+
+    def _go_on(self, request: HttpRequest, after: int | None) -> HttpResponse:
+        """To the next review that waits, or to the list."""
+        if after is None:
+            return redirect(self._url(request, "changelist"))
+        return redirect(self._url(request, "change", after))
+
+    def _url(self, request: HttpRequest, page: str, *args: int) -> str:
+        """A page of the reviews, which knows how the list was filtered that one came from."""
+        filters = self.get_preserved_filters(request)
+        kept: dict[str, Any] = {"preserved_filters": filters, "opts": self.opts}
+        return add_preserved_filters(kept, reverse(f"admin:intents_review_{page}", args=args))
+
+    def _neighbours(self, request: HttpRequest, pk: int) -> tuple[int | None, int | None]:
+        """The waiting reviews before and after one, in the list that one came from. Those that
+        others have open are passed over."""
+        of_list = copy.copy(request)
+        filters = QueryDict(request.GET.get("_changelist_filters", ""), mutable=True)
+        filters.pop("p", None)  # the page may be gone
+        of_list.GET = filters  # type: ignore[assignment]  # nobody changes it any more
+        try:
+            listed = self.get_changelist_instance(of_list).queryset
+        except IncorrectLookupParameters:
+            return None, None
+        queue = listed.filter(status=Review.Status.PENDING)
+        queue = queue.filter(Q(pk=pk) | ~reviews.claimed_by_others(user_id(request)))
+        keys = list(FirstRows.of(queue).values_list("pk", flat=True))
+        if pk not in keys:
+            return None, next(iter(keys), None)
+        place = keys.index(pk)
+        before = keys[place - 1] if place else None
+        return before, keys[place + 1] if place + 1 < len(keys) else None
+
+    # --- a review's page ---
 
     def change_view(
         self,
@@ -299,12 +447,15 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
     ) -> HttpResponse:
         """Add the message: what would go out, or what became of it."""
         review = self.get_object(request, object_id)
-        context = (extra_context or {}) | (self._about(request, review) if review else {})
+        context = (self._about(request, review) if review else {}) | (extra_context or {})
         return super().change_view(request, object_id, form_url, context)
 
     def _about(self, request: HttpRequest, review: Review) -> dict[str, Any]:
-        about: dict[str, Any] = {"review": review} | _evidence(review.intent)
-        about |= _about_the_author(request, review.intent.comment)
+        about: dict[str, Any] = {"review": review, "keys": KEYS} | evidence(review.intent)
+        about |= about_the_author(request, review.intent.comment)
+        before, after = self._neighbours(request, review.pk)
+        about["before"] = self._url(request, "change", before) if before else ""
+        about["after"] = self._url(request, "change", after) if after else ""
         message = DirectMessage.objects.filter(review=review).first()
         if review.status != Review.Status.PENDING:
             waits = message is not None and message.state == State.PENDING
@@ -312,106 +463,40 @@ class ReviewAdmin(admin.ModelAdmin[Review]):
             return about | {"message": message, "may_undo": may_undo}
         initial = {}
         try:
-            about |= _about_the_draft(review.intent, planned := draft(review.intent))
-            initial["draft"] = planned.fingerprint()
+            about |= about_the_draft(review.intent, planned := draft(review.intent))
+            initial = {"draft": planned.fingerprint(), "text": planned.text}
         except CannotApprove as problem:
             about["no_draft"] = str(problem)
-        about["matches"] = _matches(review.intent)
+        about["matches"] = about_campaigns(review.intent)
         if self.has_decide_permission(request):
             about["form"] = DecisionForm(initial=initial)
+            about |= about_the_claim(review, user_id(request))
         return about
 
-    @admin.display(description="comment", ordering="intent__comment__author")
-    def comment(self, review: Review) -> str:
-        comment = review.intent.comment
-        text = Truncator(comment.text).chars(120)
-        by = f"{comment.author} (influencer)" if comment.is_influencer else comment.author
-        return format_html("{}<br><small>{}, {}</small>", text, by, comment.post_id)
 
-    @admin.display(ordering="intent__score")
-    def score(self, review: Review) -> int:
-        return review.intent.score
-
-    @admin.display(ordering="intent__score")
-    def band(self, review: Review) -> str:
-        return review.intent.get_band_display()
-
-    @admin.display(ordering="flagged_at")
-    def flagged(self, review: Review) -> str:
-        return naturaltime(review.flagged_at)
-
-    @admin.display(description="decided by")
-    def decided_by_whom(self, review: Review) -> str:
-        return str(review.decided_by or review.decided_by_rule or "")
+def _ticked(request: HttpRequest, queryset: QuerySet[Review]) -> QuerySet[Review]:
+    """What an action is for. The list's filter has dropped what somebody else decided meanwhile; it
+    was ticked."""
+    if request.POST.get("select_across") != "1":
+        ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+        queryset = Review.objects.filter(pk__in=ticked)
+    return FirstRows.of(queryset.select_related("intent__comment"))
 
 
-def _waiting(request: HttpRequest) -> bool:
-    """Whether the list is that of the pending reviews, see `StatusFilter`."""
-    return request.GET.get("status", Review.Status.PENDING) == Review.Status.PENDING
+def _authors(chosen: QuerySet[Review]) -> list[people.Who]:
+    """Who wrote the comments, each once."""
+    comments = [review.intent.comment for review in chosen]
+    return list(dict.fromkeys((comment.source, comment.author) for comment in comments))
 
 
-def _evidence(intent: IntentResult) -> dict[str, Any]:
-    """Why the model says so, for the page: strangers' words, and labels as people read them."""
-    evidence = intent.evidence or {}
-    return {
-        "words": evidence.get("words", []),
-        "nearest": [
-            (text, Label(label).label, round(100 * similarity))
-            for text, label, similarity in evidence.get("nearest", [])
-        ],
-    }
-
-
-def _about_the_draft(intent: IntentResult, planned: Draft) -> dict[str, Any]:
-    """The message, what stands against it, and how long it may still be sent."""
-    return {
-        "draft": planned,
-        "refused": [
-            (refused.reason, refused.rule in policy.PERSON_MAY_OVERRIDE)
-            for refused in planned.refused
-        ],
-        "is_forbidden": bool(policy.binding(planned.refused, by_person=True)),
-        "closes_at": intent.comment.posted_at + planned.sender.window,
-    }
-
-
-def _matches(intent: IntentResult) -> list[Match]:
-    """The active campaigns in order, and why each does not answer; the first that could does."""
-    found = matches(intent, timezone.now(), in_order().filter(is_active=True))
-    answers = next((match.campaign for match in found if not match.why_not), None)
-    return [
-        match
-        if match.why_not or match.campaign == answers
-        else Match(match.campaign, f"{answers} comes first")
-        for match in found
-    ]
-
-
-def _about_the_author(request: HttpRequest, comment: Comment) -> dict[str, Any]:
-    """What holds for the author, and what they wrote and got lately."""
-    person = people.find(comment.source, comment.author)
-    about: dict[str, Any] = {
-        "person": person,
-        "wishes": wishes(person, timezone.now()) if person else [],
-        "history": history(comment.source, comment.author, besides=comment.pk),
-    }
-    if request.user.has_perm("dmtrigger.change_person"):
-        about["block_form"] = BlockForm()
-    return about
-
-
-def _decided(review: Review, decision: Review.Status) -> str:
-    """What was decided; who approved by mistake finds the way to undo it."""
-    said = f"{decision.label}: {review.intent.comment}"
-    if decision != Review.Status.APPROVED:
-        return said
-    page = reverse("admin:intents_review_change", args=[review.pk])
-    return format_html('{}. <a href="{}">Its page</a> has an Undo until it is sent.', said, page)
-
-
-def _is_current(fingerprint: str, review: Review) -> bool:
-    """Whether this is still the message that would go out; none at all is `decide`'s to refuse."""
+def _planned(review: Review) -> Draft | None:
+    """The message that would go out now; None at all is `decide`'s to refuse."""
     try:
-        return draft(review.intent).fingerprint() == fingerprint
+        return draft(review.intent)
     except CannotApprove:
-        return True
+        return None
+
+
+def _says_the_same(text: str, other: str) -> bool:
+    """Forms cut the space around a text, and templates may have a browser's line ends too."""
+    return text.strip() == other.replace("\r\n", "\n").strip()

@@ -52,8 +52,10 @@ def campaign(db):
     return CampaignFactory(name="Launch")
 
 
-def test_the_list_shows_what_is_pending_highest_score_first(console, operator):
-    low = ReviewFactory(intent__score=61, intent__comment__text="maybe later")
+def test_the_list_shows_what_is_pending_the_likely_first(console, operator):
+    low = ReviewFactory(
+        intent__score=61, intent__band="nurture", intent__comment__text="maybe later"
+    )
     high = ReviewFactory(intent__score=95, intent__comment__text="how do I order?")
     done = ReviewFactory(intent__comment__text="decided before")
     decide(done.pk, Review.Status.REJECTED, user_id=operator.pk)
@@ -63,13 +65,15 @@ def test_the_list_shows_what_is_pending_highest_score_first(console, operator):
     assert done in everything.context["cl"].queryset
 
 
-def test_the_list_can_show_what_is_uncertain_first(console):
-    sure = ReviewFactory(intent__score=95)
+def test_the_list_can_show_what_is_uncertain_or_likeliest_first(console):
     unsure = ReviewFactory(intent__score=61)
+    sure = ReviewFactory(intent__score=95)
     doubtful = ReviewFactory(intent__score=45)
     page = console.get(LIST, {"order": "uncertain"})
     assert list(page.context["cl"].queryset) == [doubtful, unsure, sure]
     assert "Most uncertain first" in page.content.decode()
+    page = console.get(LIST, {"order": "likely"})
+    assert list(page.context["cl"].queryset) == [sure, unsure, doubtful]
 
 
 def test_what_is_decided_has_only_one_order(console):
@@ -245,8 +249,8 @@ def test_of_several_those_that_are_retired_meanwhile_are_named(console, campaign
 def test_all_that_the_list_counts_is_all_that_is_decided(console, campaign, monkeypatch):
     monkeypatch.setattr(FirstRows, "most", 2)
     low, high, middle = [
-        ReviewFactory(intent__score=score, intent__comment__author=f"buyer {score}")
-        for score in (61, 95, 70)
+        ReviewFactory(intent__band=band, intent__comment__author=f"buyer {number}")
+        for number, band in enumerate(("nurture", "immediate_dm", "immediate_dm"))
     ]
     assert console.get(LIST).context["cl"].result_count == 2
     everything = {"action": "approve_selected", "_selected_action": [low.pk], "select_across": 1}

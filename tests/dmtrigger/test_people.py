@@ -208,6 +208,17 @@ def test_of_many_approvals_at_once_one_reaches_a_person():
     assert DirectMessage.objects.count() == 1
 
 
+def test_several_people_are_found_at_once_also_by_a_former_key(settings, django_assert_num_queries):
+    people.block(SOURCE, "ada", "olga")
+    people.block(SOURCE, "bea", "olga")
+    people.forget(SOURCE, "bea")
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "a new one", [settings.SECRET_KEY]
+    with django_assert_num_queries(1):
+        found = people.find_all([(SOURCE, "ada"), (SOURCE, "bea"), (SOURCE, "joan")])
+    assert set(found) == {(SOURCE, "ada"), (SOURCE, "bea")}
+    assert found[SOURCE, "bea"].name.startswith("erased-")
+
+
 def test_several_people_are_locked_in_one_order(django_assert_num_queries):
     """Or two transactions that need the same people could wait for each other."""
     with django_assert_num_queries(2) as asked:
