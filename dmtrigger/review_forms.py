@@ -36,7 +36,7 @@ class DecisionForm(SaidForm):
     text = forms.CharField(
         max_length=10_000,
         required=False,
-        widget=forms.Textarea({"rows": 5, "form": "decide", "dir": "auto", "data-key": "e"}),
+        widget=forms.Textarea({"rows": 7, "form": "decide", "dir": "auto", "data-key": "e"}),
     )
 
     def clean_text(self) -> str:

@@ -70,7 +70,7 @@ class ReviewList(admin.ModelAdmin[Review]):
     def get_list_display(self, request: HttpRequest) -> Any:
         if is_of_waiting(request):
             last = "snooze" if request.GET.get("status") == SNOOZED else "assignee"
-            return ("comment", "score", "time_left", "author_so_far", "would_go_out", last)
+            return ("comment", "score_and_time", "author_so_far", "would_go_out", last)
         return ("comment", "score", "band", "flagged", "status", "decided_by_whom")
 
     def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
@@ -124,17 +124,18 @@ class ReviewList(admin.ModelAdmin[Review]):
         return format_html("{}<br><small>{}, {}{}</small>", text, by, comment.post_id, why)
 
     @admin.display(ordering="intent__score")
-    def score(self, review: Review) -> str:
-        return f"{review.intent.score}"
+    def score(self, review: Review) -> int:
+        return review.intent.score
 
     @admin.display(ordering="intent__score")
     def band(self, review: Review) -> str:
         return review.intent.get_band_display()
 
-    @admin.display(description="time left", ordering="intent__comment__posted_at")
-    def time_left(self, review: Review) -> str:
+    @admin.display(description="score", ordering="intent__score")
+    def score_and_time(self, review: Review) -> str:
         closes, now = closes_at(review.intent.comment), timezone.now()
-        return "none" if closes <= now else timeuntil(closes, now, depth=1)
+        left = "no time left" if closes <= now else f"{timeuntil(closes, now, depth=1)} left"
+        return format_html("{}<br><small>{}</small>", review.intent.score, left)
 
     @admin.display(description="author so far")
     def author_so_far(self, review: Any) -> str:
@@ -145,7 +146,7 @@ class ReviewList(admin.ModelAdmin[Review]):
             said.append(f"{times}, the last {naturaltime(row.last_sent_at)}")
         return "; ".join(said) or "new"
 
-    @admin.display(description="message that would go out")
+    @admin.display(description="message")
     def would_go_out(self, review: Any) -> str:
         row: review_queue.Row = review.row
         text = Truncator(row.message).chars(80)

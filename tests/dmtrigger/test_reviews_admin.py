@@ -595,7 +595,7 @@ def test_a_row_says_what_an_operator_decides_by(console, campaign):
     html = console.get(LIST).content.decode()
     for said in (
         "grace, p7: pricey, buy",
-        "4 days",
+        "4\xa0days left",
         "wants no messages for good",
         "Hi grace: http",
         "Not sent: grace wants no messages",
@@ -609,12 +609,12 @@ def test_a_row_says_how_often_its_author_was_written_to(console, campaign, opera
     decide(earlier.pk, Review.Status.APPROVED, user_id=operator.pk)
     DirectMessage.objects.update(state="sent", sent_at=timezone.now() - timedelta(days=2))
     ReviewFactory()
-    assert "1 message, the last 2 days ago" in console.get(LIST).content.decode()
+    assert "1 message, the last 2\xa0days ago" in console.get(LIST).content.decode()
 
 
 def test_a_comment_that_cannot_be_answered_any_more_has_no_time_left(console, campaign):
     ReviewFactory(intent__comment__posted_at=timezone.now() - timedelta(days=8))
-    assert '<td class="field-time_left">none</td>' in console.get(LIST).content.decode()
+    assert "<small>no time left</small>" in console.get(LIST).content.decode()
 
 
 def test_a_full_page_costs_as_few_queries_as_a_short_one(
