@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from comments import monitors
+from comments.came_in import CameIn
 from comments.csv_export import CsvExport
 from comments.models import Comment, Monitor, SeenComment
 
@@ -76,6 +77,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 @admin.register(Comment)
 class CommentAdmin(CsvExport, ReadOnlyAdmin):
     list_display = ("text", "author", "post_id", "source", "posted_at", "analyzed_at")
+    list_filter = (("id", CameIn),)
     search_fields = ("external_id", "author", "post_id")
     search_help_text = SEARCH_HELP
     ordering = ("-id",)

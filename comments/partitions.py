@@ -43,6 +43,11 @@ def id_at(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(seconds=1) * IDS_PER_SECOND
 
 
+def given_out_at(comment_id: int) -> datetime:
+    """The second in which an id was given out: the other way round."""
+    return EPOCH + timedelta(seconds=comment_id // IDS_PER_SECOND)
+
+
 def today() -> date:
     """The day (UTC) by the database's clock, which gives out the ids."""
     with connection.cursor() as cursor:

@@ -14,6 +14,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 
 from comments.admin import ReadOnlyAdmin, ids_of
+from comments.came_in import CameIn
 from comments.csv_export import CsvExport
 from dmtrigger import funnel
 from dmtrigger.comparing import MIN_SENT, Rate
@@ -51,6 +52,7 @@ class OfMessageAdmin(ReadOnlyAdmin):
 @admin.register(Click)
 class ClickAdmin(OfMessageAdmin):
     list_display = ("at", "message", "is_bot", "user_agent")
+    list_filter = ("is_bot", ("message__comment_id", CameIn))
 
 
 class FunnelForm(forms.Form):
@@ -86,6 +88,7 @@ class ConversionAdmin(CsvExport, OfMessageAdmin):
     list_display = ("order_id", "value", "currency", "at", "message", "campaign")
     actions = ("export_as_csv",)
     export_fields = ("order_id", "value", "currency", "at", "message_id", "message__campaign__name")
+    list_filter = ("message__state", ("message__comment_id", CameIn))
     list_select_related = ("message__campaign",)
     change_list_template = "admin/dmtrigger/with_funnel.html"
 

@@ -5,18 +5,31 @@ step is a part of an earlier one, and a share is one. A stretch of time is a ran
 (`comments.partitions`), by which each table is read; no more of it is.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    Exists,
+    Expression,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+)
+from django.utils import timezone
 
 from comments.models import Comment
-from comments.partitions import first_id, id_at, today
+from comments.partitions import IDS_PER_SECOND, first_id, id_at
 from dmtrigger.comparing import MIN_SENT, Counts, Rate, Verdict, compare, rate
 from dmtrigger.models import Campaign, Click, Conversion, DirectMessage, Variant
 from dmtrigger.states import State
@@ -55,6 +68,12 @@ class Period(NamedTuple):
         """The rows whose comment id, in the field `name`, was given out in the period."""
         return Q((f"{name}__gte", id_at(self.since)), (f"{name}__lt", id_at(self.until)))
 
+    def place(self, name: str, step: timedelta) -> Expression:
+        """Which stretch of time such a row is in, from 0: the period is cut into `step`s."""
+        width = step // timedelta(seconds=1) * IDS_PER_SECOND
+        place = (F(name) - id_at(self.since)) / width
+        return ExpressionWrapper(place, output_field=BigIntegerField())
+
 
 @dataclass
 class Row:
@@ -72,6 +91,8 @@ class Row:
     orders: int = 0
     revenue: dict[str, Decimal] = field(default_factory=dict)
     """By currency."""
+    states: Counter[str] = field(default_factory=Counter)
+    """Messages by state; only told over time."""
 
     @property
     def click_rate(self) -> Rate | None:
@@ -80,6 +101,9 @@ class Row:
     @property
     def conversion_rate(self) -> Rate | None:
         return rate(self.converted, self.sent)
+
+
+COUNTS = ("comments", "flagged", "approved", "sent", "clicked", "converted", "orders")
 
 
 @dataclass
@@ -121,38 +145,108 @@ def report(period: Period, by: By) -> Report:
     )
 
 
+def over_time(period: Period, step: timedelta) -> list[Row]:
+    """The funnel of each stretch of the period, one `step` after the other, the oldest first."""
+    begins = [period.since + n * step for n in range((period.until - period.since) // step)]
+    rows = [
+        Row(comments=0, flagged=0, approved=0) if _is_kept(Period(begin, period.until)) else Row()
+        for begin in begins
+    ]
+    _count_comments(rows, period, step)
+    _count_messages(rows, period, step)
+    return rows
+
+
+def together(rows: Iterable[Row]) -> Row:
+    """What rows that share nothing have together; what cannot be told of one, cannot be of all."""
+    total = Row(comments=0, flagged=0, approved=0)
+    for row in rows:
+        for name in COUNTS:
+            ours, its = getattr(total, name), getattr(row, name)
+            setattr(total, name, None if ours is None or its is None else ours + its)
+        for currency, value in row.revenue.items():
+            total.revenue[currency] = total.revenue.get(currency, Decimal()) + value
+        total.states += row.states
+    return total
+
+
 def _is_kept(period: Period) -> bool:
     """Whether all comments and reviews of the period are still there."""
-    oldest = today() - timedelta(days=settings.RETENTION_DAYS)
+    oldest = timezone.now().astimezone(UTC).date() - timedelta(days=settings.RETENTION_DAYS)
     return id_at(period.since) >= first_id(oldest)
 
 
 # --- what is counted --------------------------------------------------------------------------
 
 
+def _count_comments(rows: list[Row], period: Period, step: timedelta) -> None:
+    """The steps before there is a message, of the stretches of which all is kept."""
+    comments = Comment.objects.filter(period.of("pk")).order_by()
+    counted = comments.annotate(place=period.place("pk", step)).values_list("place")
+    for place, count in counted.annotate(Count("pk")):
+        if rows[place].comments is not None:
+            rows[place].comments = count
+    approved = Count("pk", filter=Q(status=Review.Status.APPROVED))
+    reviews = Review.objects.filter(period.of("intent_id")).order_by()
+    decided = reviews.annotate(place=period.place("intent_id", step)).values_list("place")
+    for place, flagged, count in decided.annotate(Count("pk"), approved=approved):
+        if rows[place].flagged is not None:
+            rows[place].flagged, rows[place].approved = flagged, count
+
+
+def _count_messages(rows: list[Row], period: Period, step: timedelta) -> None:
+    """What became of the messages."""
+    messages = DirectMessage.objects.filter(period.of("comment_id")).order_by()
+    placed = messages.annotate(place=period.place("comment_id", step))
+    counted: QuerySet[DirectMessage, Any] = placed.values("place", "state")
+    for found in counted.annotate(all=Count("pk"), **_steps()):
+        row = rows[found["place"]]
+        row.states[found["state"]] += found["all"]
+        row.sent += found["sent"]
+        row.clicked += found["clicked"]
+        row.converted += found["converted"]
+    sold = _sales(period).annotate(place=period.place("message__comment_id", step))
+    for place, currency, orders, value in sold.values_list("place", "currency").annotate(
+        Count("pk"), Sum("value")
+    ):
+        rows[place].orders += orders
+        rows[place].revenue[currency] = value
+
+
+def _steps() -> dict[str, Count]:
+    """What is counted of messages, whatever they are grouped by."""
+    sent = Q(state=State.SENT)
+    clicks = Click.objects.filter(message=OuterRef("pk"), is_bot=False)
+    sales = Conversion.objects.filter(message=OuterRef("pk"))
+    return {
+        "sent": Count("pk", filter=sent),
+        "clicked": Count("pk", filter=sent & Q(Exists(clicks))),
+        "converted": Count("pk", filter=sent & Q(Exists(sales))),
+    }
+
+
+def _sales(period: Period) -> QuerySet[Conversion]:
+    """The sales that are counted."""
+    sales = Conversion.objects.filter(period.of("message__comment_id"), message__state=State.SENT)
+    return sales.order_by("currency")
+
+
 def _by_message(period: Period, by: By) -> dict[Key, Row]:
     """The steps from the approval on, of each group that has a message."""
     fields = FIELDS[by]
     messages = DirectMessage.objects.filter(period.of("comment_id")).order_by()
-    sent = Q(state=State.SENT)
     approved = Review.objects.filter(
         period.of("intent_id"), pk=OuterRef("review_id"), status=Review.Status.APPROVED
     )
-    clicks = Click.objects.filter(message=OuterRef("pk"), is_bot=False)
-    sales = Conversion.objects.filter(message=OuterRef("pk"))
     counted = messages.values(*fields).annotate(
-        approved=Count("pk", filter=Q(Exists(approved))),
-        sent=Count("pk", filter=sent),
-        clicked=Count("pk", filter=sent & Q(Exists(clicks))),
-        converted=Count("pk", filter=sent & Q(Exists(sales))),
+        approved=Count("pk", filter=Q(Exists(approved))), **_steps()
     )
     rows = {}
     for row in counted:
         key = tuple(row.pop(name) for name in fields)
         rows[key] = Row(**row)
     sold = (
-        Conversion.objects.filter(period.of("message__comment_id"), message__state=State.SENT)
-        .order_by("currency")
+        _sales(period)
         .values_list(*(f"message__{name}" for name in fields), "currency")
         .annotate(Count("pk"), Sum("value"))
     )
@@ -165,14 +259,8 @@ def _by_message(period: Period, by: By) -> dict[Key, Row]:
 
 def _total(period: Period, rows: Iterable[Row], *, is_kept: bool) -> Row:
     """What all rows have together, and the steps before there is a message."""
-    total = Row()
-    for row in rows:
-        total.sent += row.sent
-        total.clicked += row.clicked
-        total.converted += row.converted
-        total.orders += row.orders
-        for currency, value in row.revenue.items():
-            total.revenue[currency] = total.revenue.get(currency, Decimal()) + value
+    total = together(rows)
+    total.comments = total.flagged = total.approved = None
     if is_kept:
         reviews = Review.objects.filter(period.of("intent_id"))
         total.comments = Comment.objects.filter(period.of("pk")).count()

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 
 from comments.admin import FirstRows, ReadOnlyAdmin, ids_of
+from comments.came_in import CameIn
 from comments.csv_export import CsvExport
 from dmtrigger import outbox, pacing
 from dmtrigger.models import DeliveryAttempt, DirectMessage, MessageEvent
@@ -63,7 +64,7 @@ class DirectMessageAdmin(PageButtons, CsvExport, ReadOnlyAdmin):
         "attempts",
         "problem",
     )
-    list_filter = ("state", "campaign")
+    list_filter = ("state", "campaign", ("comment_id", CameIn))
     list_select_related = ("campaign", "account")
     search_fields = ("external_id",)
     search_help_text = "The comment's whole id on the platform."

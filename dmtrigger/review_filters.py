@@ -139,10 +139,14 @@ class OrderFilter(OfWaiting):
 
     title = "order"
     parameter_name = "order"
-    likely, uncertain = "likely", "uncertain"
+    likely, uncertain, oldest = "likely", "uncertain", "oldest"
 
     def offered(self, request: HttpRequest) -> Choices:
-        return [(self.likely, "Likeliest first"), (self.uncertain, "Most uncertain first")]
+        return [
+            (self.likely, "Likeliest first"),
+            (self.uncertain, "Most uncertain first"),
+            (self.oldest, "Longest waiting first"),
+        ]
 
     def choices(self, changelist: ChangeList) -> Any:
         urgent, *others = super().choices(changelist)

@@ -13,6 +13,7 @@ from django.utils.text import Truncator
 from django.utils.timesince import timeuntil
 
 from comments.admin import SEARCH_HELP, FirstRows, matching
+from comments.came_in import CameIn
 from comments.models import Comment
 from dmtrigger import review_queue
 from dmtrigger.people_admin import wishes
@@ -59,6 +60,7 @@ class ReviewList(admin.ModelAdmin[Review]):
         PostFilter,
         LanguageFilter,
         AgeFilter,
+        ("intent", CameIn),
     )
     list_select_related = ("intent__comment", "decided_by", "claimed_by", "snoozed_by")
     list_per_page = 50
@@ -78,12 +80,13 @@ class ReviewList(admin.ModelAdmin[Review]):
         by anything but their key would read them all."""
         if not is_of_waiting(request):
             return ("-pk",)
+        orders: dict[str | None, tuple[Any, ...]] = {
+            OrderFilter.uncertain: (Abs(F("intent__score") - 50), "pk"),
+            OrderFilter.likely: ("-intent__score", "pk"),
+            OrderFilter.oldest: ("flagged_at", "pk"),
+        }
         order = request.GET.get(OrderFilter.parameter_name)
-        if order == OrderFilter.uncertain:
-            return (Abs(F("intent__score") - 50), "pk")
-        if order == OrderFilter.likely:
-            return ("-intent__score", "pk")
-        return review_queue.by_urgency()
+        return orders.get(order) or review_queue.by_urgency()
 
     def get_sortable_by(self, request: HttpRequest) -> Any:
         return super().get_sortable_by(request) if is_of_waiting(request) else ()

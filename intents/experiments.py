@@ -155,6 +155,18 @@ class Figures(NamedTuple):
         return self.decided >= MIN_DECISIONS
 
 
+class Judged(NamedTuple):
+    """What people decided of flagged comments, whichever model flagged them."""
+
+    decided: int
+    buyers: int
+
+    @property
+    def precision(self) -> Estimate | None:
+        """How many of those that were flagged are buyers; None while there is too little data."""
+        return wilson(self.buyers, self.decided) if self.decided >= MIN_DECISIONS else None
+
+
 class _Answer(NamedTuple):
     label: str
     score: int
@@ -170,6 +182,12 @@ def compare(versions: Sequence[ModelVersion], since: datetime) -> list[Figures]:
     truth = _decisions(lowest)
     champion = ModelVersion.objects.filter(role=ModelVersion.Role.CHAMPION).defer("content").first()
     return [_figures(version, champion, truth, lowest) for version in versions]
+
+
+def judged(since: datetime) -> Judged:
+    """What people decided of the comments stored since then (the newest `MOST_ROWS` decisions)."""
+    truth = _decisions(id_at(since))
+    return Judged(len(truth), sum(truth.values()))
 
 
 def wilson(hits: int, n: int) -> Estimate | None:

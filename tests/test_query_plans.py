@@ -17,7 +17,8 @@ from django.db import connection, transaction
 from comments import partitions, queue, recent
 from comments.ingest import ingest
 from comments.models import Comment
-from dmtrigger import outbox
+from dmtrigger import dashboard, outbox
+from dmtrigger.dashboard import SPANS, What
 from intents import reviews
 from intents.models import IntentResult
 from tests.factories import AccountFactory, CampaignFactory, UserFactory
@@ -375,6 +376,44 @@ def test_a_page_of_a_big_table_neither_counts_nor_sorts_all_of_it(console, page,
     with explained() as plans:
         answer = console.get(f"/admin/{page}")
     assert answer.context["cl"].result_count <= COUNTED
+    check(plans, indexes, most=COUNTED, may_scan=True)  # to count
+
+
+@pytest.mark.parametrize(
+    ("key", "days", "indexes"),
+    [
+        ("24h", 2, {"comments_comment_pkey", "intents_review_intent_id_key"}),
+        ("7d", 7, {"dmtrigger_directmessage_comment_id_key"}),
+        ("30d", 8, set()),
+    ],
+)
+def test_the_dashboard_reads_the_days_of_its_period_and_of_what_waits_only_that(
+    rows, million, key, days, indexes
+):
+    with explained() as plans:
+        dashboard.figures(SPANS[key])
+    check(plans, indexes, most=days * 125_000 * 2, may_scan=True)
+    names = {f"comments_comment_{million + timedelta(days=n):%Y%m%d}" for n in range(DAYS)}
+    looked_at = {scan.table for plan in plans for scan in plan}
+    assert len(looked_at & names) <= days
+    with explained() as plans:
+        assert dashboard.waiting(list(What))[What.REVIEWS].number == 100
+    check(plans, {"comment_unanalyzed", "review_pending"}, most=3_000)
+
+
+@pytest.mark.parametrize(
+    ("page", "indexes"),
+    [
+        ("comments/comment/?id__gte={first}&id__lt={end}", {"comments_comment_pkey"}),
+        ("intents/review/?status=all&intent__gte={first}&intent__lt={end}", set()),
+        ("dmtrigger/directmessage/?comment_id__gte={first}&comment_id__lt={end}", set()),
+    ],
+)
+def test_the_rows_of_a_figure_are_found_by_a_range_of_ids(console, million, page, indexes):
+    first = partitions.first_id(million + timedelta(days=DAYS - 2))
+    page = page.format(first=first, end=first + partitions.IDS_PER_DAY)
+    with explained() as plans:
+        assert console.get(f"/admin/{page}").context["cl"].result_count > 0
     check(plans, indexes, most=COUNTED, may_scan=True)  # to count
 
 

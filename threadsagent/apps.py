@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 from django.db.models.signals import post_migrate
 
 
@@ -10,3 +11,9 @@ class ThreadsAgentConfig(AppConfig):
         from threadsagent.roles import ensure_roles
 
         post_migrate.connect(ensure_roles, dispatch_uid="threadsagent.roles")
+
+
+class ConsoleConfig(AdminConfig):
+    """Django's admin, with the dashboard as its first page."""
+
+    default_site = "threadsagent.console.Console"

@@ -74,11 +74,11 @@ USE_TZ = True
 APPEND_SLASH = False  # the spec's paths have none, and a redirected POST loses its body
 
 INSTALLED_APPS = [
-    "threadsagent",
+    "threadsagent.apps.ThreadsAgentConfig",
     "comments",
     "intents",
     "dmtrigger",
-    "django.contrib.admin",
+    "threadsagent.apps.ConsoleConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",

@@ -1,9 +1,12 @@
 """The review console: what an operator sees, may do, and what becomes of it."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 
 from comments.admin import FirstRows
 from dmtrigger.links import short_link
@@ -74,6 +77,15 @@ def test_the_list_can_show_what_is_uncertain_or_likeliest_first(console):
     assert "Most uncertain first" in page.content.decode()
     page = console.get(LIST, {"order": "likely"})
     assert list(page.context["cl"].queryset) == [sure, unsure, doubtful]
+
+
+def test_the_list_can_show_what_waits_for_longest_first(console):
+    now = timezone.now()
+    late = ReviewFactory(intent__score=95, flagged_at=now - timedelta(hours=1))
+    early = ReviewFactory(intent__score=61, flagged_at=now - timedelta(hours=2))
+    page = console.get(LIST, {"order": "oldest"})
+    assert list(page.context["cl"].queryset) == [early, late]
+    assert "Longest waiting first" in page.content.decode()
 
 
 def test_what_is_decided_has_only_one_order(console):

@@ -1,7 +1,7 @@
 """The funnel's figures, counted again by hand, and who may see them."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -137,6 +137,7 @@ def figures(row: Row, *names: str) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
+HOUR = timedelta(hours=1)
 STEPS = ("approved", "sent", "clicked", "converted", "orders", "revenue")
 
 
@@ -155,6 +156,12 @@ def test_every_figure_is_that_of_a_recount(now, variants, comments, since, lengt
     period = Period(now + timedelta(hours=since), now + timedelta(hours=since + length))
     within = [made for made in comments if since <= made.hour < since + length]
     assert funnel.report(period, By.CAMPAIGN).total == recount(within)
+    hours = funnel.over_time(period, HOUR)
+    for number, row in enumerate(hours):
+        own = [made for made in comments if made.hour == since + number]
+        check(row, recount(own), ("comments", "flagged", *STEPS))
+        assert row.states == Counter(made.state for made in own if made.status == "approved")
+    assert replace(funnel.together(hours), states=Counter()) == recount(within)
     by_campaign = {row.name: row for row in funnel.report(period, By.CAMPAIGN).groups}
     by_variant = {row.name: row for row in funnel.report(period, By.VARIANT).groups}
     for campaign in {variant.campaign for variant in variants}:
@@ -217,6 +224,19 @@ def test_before_what_is_kept_only_messages_are_told(settings, now, variants):
     assert (found.total.sent, found.total.clicked) == (1, 1)
     [group] = found.groups
     assert (group.comments, group.flagged, group.approved, group.sent) == (None, None, None, 1)
+
+
+def test_over_time_only_the_days_before_what_is_kept_are_untold(settings, now, variants):
+    settings.RETENTION_DAYS = 8
+    midnight = now.replace(hour=0, minute=0, second=0)
+    make(0, Made(0, "p1", "m1", "approved", 0, State.SENT, [False], []), now, variants)
+    period = Period(midnight - timedelta(days=9), midnight + timedelta(days=1))
+    days = funnel.over_time(period, timedelta(days=1))
+    assert [day.comments for day in days] == [None, *[0] * 8, 1]
+    assert [day.sent for day in days] == [*[0] * 9, 1]
+    total = funnel.together(days)
+    assert (total.comments, total.flagged, total.approved) == (None, None, None)
+    assert (total.sent, total.clicked) == (1, 1)
 
 
 def test_of_many_groups_the_largest_are_told(now, variants, monkeypatch):

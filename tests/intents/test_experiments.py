@@ -190,6 +190,18 @@ def test_what_a_rule_decided_or_nobody_is_no_truth(registered, no_messages):
     assert experiments._decisions(0) == {}
 
 
+def test_what_was_flagged_is_judged_by_people_whichever_model_flagged_it(registered, no_messages):
+    for number in range(29):
+        decided(f"model {number % 2}", 90, buys=number % 4 == 0)
+    decide(ReviewFactory().pk, Review.Status.APPROVED, rule="Launch: from 90 on")
+    judged = experiments.judged(timezone.now() - timedelta(hours=1))
+    assert (judged.decided, judged.buyers, judged.precision) == (29, 8, None)
+    decided("model 0", 61, buys=False)
+    judged = experiments.judged(timezone.now() - timedelta(hours=1))
+    assert (judged.decided, judged.buyers, judged.precision) == (30, 8, wilson(8, 30))
+    assert experiments.judged(timezone.now() + timedelta(minutes=1)) == (0, 0)
+
+
 def test_a_challenger_is_judged_by_its_shadow_answers_to_decided_comments(registered, no_messages):
     ours = registered("ours", "challenger")
     for number in range(40):
