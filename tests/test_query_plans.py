@@ -157,7 +157,7 @@ def explained() -> Iterator[list[Plan]]:
     plans: list[Plan] = []
 
     def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.split(maxsplit=1)[0] in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}:
+        if sql.split(maxsplit=1)[0] in {"SELECT", "(SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}:
             plans.append(_explain(sql, params))
         return execute(sql, params, many, context)
 
@@ -379,23 +379,16 @@ def test_a_page_of_a_big_table_neither_counts_nor_sorts_all_of_it(console, page,
     check(plans, indexes, most=COUNTED, may_scan=True)  # to count
 
 
-@pytest.mark.parametrize(
-    ("key", "days", "indexes"),
-    [
-        ("24h", 2, {"comments_comment_pkey", "intents_review_intent_id_key"}),
-        ("7d", 7, {"dmtrigger_directmessage_comment_id_key"}),
-        ("30d", 8, set()),
-    ],
-)
-def test_the_dashboard_reads_the_days_of_its_period_and_of_what_waits_only_that(
-    rows, million, key, days, indexes
-):
+@pytest.mark.parametrize(("key", "days"), [("24h", 2), ("7d", 7), ("30d", 8)])
+def test_the_dashboard_reads_the_days_of_its_period_once_for_each_figure(rows, million, key, days):
     with explained() as plans:
         dashboard.figures(SPANS[key])
-    check(plans, indexes, most=days * 125_000 * 2, may_scan=True)
+    check(plans, set(), most=4 * days * 125_000, may_scan=True)  # three rankings in a statement
     names = {f"comments_comment_{million + timedelta(days=n):%Y%m%d}" for n in range(DAYS)}
-    looked_at = {scan.table for plan in plans for scan in plan}
-    assert len(looked_at & names) <= days
+    assert len(names & {scan.table for plan in plans for scan in plan}) <= days
+
+
+def test_what_waits_is_counted_by_indexes_of_nothing_else(rows):
     with explained() as plans:
         assert dashboard.waiting(list(What))[What.REVIEWS].number == 100
     check(plans, {"comment_unanalyzed", "review_pending"}, most=3_000)
