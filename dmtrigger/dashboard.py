@@ -29,6 +29,7 @@ from intents.models import AnalysisFailure, Review
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 MOST = 5  # posts and commenters that are named
+MOST_RANKED = 1_000_000  # comments, about; to rank more takes seconds
 CLOSES_SOON = DAY
 
 
@@ -85,6 +86,8 @@ class Figures:
     clicks: list[int]
     """By people, in each of these."""
     judged: Judged
+    ranked: Period
+    """What the rankings are of: the whole period, or its end if too many came in."""
     tops: dict[Ranking, list[Top]]
 
     @property
@@ -130,14 +133,28 @@ def figures(span: Span) -> Figures:
 
 def count(span: Span, period: Period) -> Figures:
     """Count it all now."""
+    rows = funnel.over_time(period, span.step)
+    ranked = _ranked(rows, period, span)
     return Figures(
         at=timezone.now(),
         period=period,
-        rows=funnel.over_time(period, span.step),
+        rows=rows,
         clicks=_clicks(period, span),
         judged=experiments.judged(period.since),
-        tops=_tops(period),
+        ranked=ranked,
+        tops=_tops(ranked),
     )
+
+
+def _ranked(rows: list[Row], period: Period, span: Span) -> Period:
+    """The last hours or days of the period with up to `MOST_RANKED` comments; one at least."""
+    since, comments = period.until - span.step, rows[-1].comments or 0
+    for row in reversed(rows[:-1]):
+        comments += row.comments or 0
+        if comments > MOST_RANKED:
+            break
+        since -= span.step
+    return Period(since, period.until)
 
 
 def _clicks(period: Period, span: Span) -> list[int]:

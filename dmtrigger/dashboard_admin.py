@@ -85,6 +85,8 @@ def _of_a_period(page: Page) -> dict[str, Any]:
         "funnel": _funnel(page) if page.may(MESSAGE) else None,
         "precision": _precision(page) if page.may(REVIEW) or page.may(MODEL) else None,
         "rankings": _rankings(page),
+        "ranked_since": page.found.ranked.since,
+        "is_ranked_in_part": page.found.ranked != page.found.period,
     }
 
 
@@ -329,21 +331,22 @@ class Ranked(NamedTuple):
 
 
 def _rankings(page: Page) -> list[tuple[str, list[Ranked]]]:
+    ranked = RowsOf(page.found.ranked)
     rankings = (
-        ("Posts with most comments", Ranking.POSTS, COMMENT, page.rows_of.comments),
-        ("Posts with most intents", Ranking.POSTS_WITH_INTENTS, REVIEW, page.rows_of.reviews),
-        ("Most active commenters", Ranking.COMMENTERS, COMMENT, page.rows_of.comments),
+        ("Posts with most comments", Ranking.POSTS, COMMENT, ranked.comments),
+        ("Posts with most intents", Ranking.POSTS_WITH_INTENTS, REVIEW, ranked.reviews),
+        ("Most active commenters", Ranking.COMMENTERS, COMMENT, ranked.comments),
     )
     found = []
     for title, ranking, right, rows_of in rankings:
         if page.may(right):
             top = page.found.tops[ranking]
             most = top[0].comments if top else 0
-            ranked = [
+            lines = [
                 Ranked(Link(name, rows_of(q=name)), comments, 100 * comments / most)
                 for name, comments in top
             ]
-            found.append((title, ranked))
+            found.append((title, lines))
     return found
 
 

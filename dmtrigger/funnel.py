@@ -14,22 +14,12 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import (
-    BigIntegerField,
-    Count,
-    Exists,
-    Expression,
-    ExpressionWrapper,
-    F,
-    OuterRef,
-    Q,
-    QuerySet,
-    Sum,
-)
+from django.db.models import Count, Exists, Expression, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
+from comments import counts
 from comments.models import Comment
-from comments.partitions import IDS_PER_SECOND, first_id, id_at
+from comments.partitions import first_id, id_at
 from dmtrigger.comparing import MIN_SENT, Counts, Rate, Verdict, compare, rate
 from dmtrigger.models import Campaign, Click, Conversion, DirectMessage, Variant
 from dmtrigger.states import State
@@ -70,9 +60,7 @@ class Period(NamedTuple):
 
     def place(self, name: str, step: timedelta) -> Expression:
         """Which stretch of time such a row is in, from 0: the period is cut into `step`s."""
-        width = step // timedelta(seconds=1) * IDS_PER_SECOND
-        place = (F(name) - id_at(self.since)) / width
-        return ExpressionWrapper(place, output_field=BigIntegerField())
+        return counts.place(name, self.since, step)
 
 
 @dataclass
@@ -181,11 +169,9 @@ def _is_kept(period: Period) -> bool:
 
 def _count_comments(rows: list[Row], period: Period, step: timedelta) -> None:
     """The steps before there is a message, of the stretches of which all is kept."""
-    comments = Comment.objects.filter(period.of("pk")).order_by()
-    counted = comments.annotate(place=period.place("pk", step)).values_list("place")
-    for place, count in counted.annotate(Count("pk")):
-        if rows[place].comments is not None:
-            rows[place].comments = count
+    for row, came_in in zip(rows, counts.over_time(period.since, step, len(rows)), strict=True):
+        if row.comments is not None:
+            row.comments = came_in
     approved = Count("pk", filter=Q(status=Review.Status.APPROVED))
     reviews = Review.objects.filter(period.of("intent_id")).order_by()
     decided = reviews.annotate(place=period.place("intent_id", step)).values_list("place")

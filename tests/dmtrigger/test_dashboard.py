@@ -134,6 +134,17 @@ def test_only_the_first_are_named():
     assert len(count().tops[Ranking.POSTS]) == dashboard.MOST
 
 
+def test_of_very_many_comments_the_newest_hours_are_ranked(past_days, monkeypatch):
+    monkeypatch.setattr(dashboard, "MOST_RANKED", 3)
+    for number, hours in enumerate((0, 0, 2, 5, 5)):
+        CommentFactory(post_id=f"hour-{hours}", id=hours_ago(hours) + number)
+    found = count()
+    assert found.ranked == (found.period.until - timedelta(hours=5), found.period.until)
+    assert found.tops[Ranking.POSTS] == [("hour-0", 2), ("hour-2", 1)]
+    monkeypatch.setattr(dashboard, "MOST_RANKED", 5)
+    assert count().ranked == found.period
+
+
 def test_of_an_empty_system_all_figures_are_0():
     found = count(SPANS["30d"])
     assert (found.total.comments, found.total.flagged, found.total.sent) == (0, 0, 0)
