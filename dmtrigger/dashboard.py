@@ -29,7 +29,7 @@ from intents.models import AnalysisFailure, Review
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 MOST = 5  # posts and commenters that are named
-MOST_RANKED = 1_000_000  # comments, about; to rank more takes seconds
+MOST_RANKED = 500_000  # comments, about; to rank more takes a second and longer
 CLOSES_SOON = DAY
 
 
