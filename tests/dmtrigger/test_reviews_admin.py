@@ -300,7 +300,7 @@ def test_who_opens_what_somebody_else_has_open_is_told_and_cannot_decide(console
     reviews.claim(review.pk, otto.pk)
     html = html_of(console, review)
     assert "otto has had this review open since" in html
-    assert '<fieldset id="decisions" disabled>' in html
+    assert '<fieldset id="decisions" aria-labelledby="decision-title" disabled>' in html
     said = claim(console, review)
     assert said["may_take"]
     assert "otto has had this review open since" in said["says"]
