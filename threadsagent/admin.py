@@ -1,6 +1,5 @@
-from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
+"""The console's pages about those who use it."""
 
-from threadsagent.models import User
+from threadsagent import tokens_admin, users_admin
 
-admin.site.register(User, UserAdmin)
+__all__ = ["tokens_admin", "users_admin"]

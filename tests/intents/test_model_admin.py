@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from intents import registry
 from intents.models import ModelVersion, ShadowPrediction
 from tests.factories import IntentResultFactory, UserFactory
-from threadsagent.roles import ADMINISTRATORS
+from threadsagent.roles import MODEL_ADMINISTRATORS
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/intents/modelversion/"
@@ -26,7 +26,7 @@ METRICS = {
 def ann(client, db):
     """A model administrator, logged in."""
     user = UserFactory(username="ann", is_staff=True)
-    user.groups.add(Group.objects.get(name=ADMINISTRATORS))
+    user.groups.add(Group.objects.get(name=MODEL_ADMINISTRATORS))
     client.force_login(user)
     return user
 
@@ -142,7 +142,7 @@ def test_who_may_only_look_changes_nothing(client, registered, operator):
     assert client.get(COMPARE).status_code == 403
     assert client.get(f"{COMPARE}scores.svg").status_code == 403
     assert client.post(f"{LIST}roll-back/", {"seen": 1}).status_code == 403
-    group = Group.objects.get(name=ADMINISTRATORS)
+    group = Group.objects.get(name=MODEL_ADMINISTRATORS)
     operator.user_permissions.add(group.permissions.get(codename="view_modelversion"))
     assert "Roll back" not in client.get(LIST).content.decode()
     assert client.get(COMPARE).status_code == 200

@@ -128,7 +128,7 @@ def _run(options: Options, stack: contextlib.ExitStack, watch: Watch) -> int:
         web=f"http://{_reachable(options.host)}:{_web_port(options.host, options.port)}",
         fake_platform=f"http://127.0.0.1:{free_port()}",
         metrics_token=_given("METRICS_TOKEN") or secrets.token_hex(16),
-        password=kept_secret(STATE / "operator_password", size=8),
+        password=kept_secret(STATE / "demo_password", size=8),
     )
     settings = _settings(site, options.host)
     env |= settings
@@ -247,7 +247,7 @@ def _prepare(env: dict[str, str], password: str, watch: Watch) -> str:
     run_manage(env, watch, "migrate", "--noinput")
     run_manage(env, watch, "collectstatic", "--noinput")
     say("setting up the demo …")
-    output = run_manage(env | {"DEMO_OPERATOR_PASSWORD": password}, watch, "setup_demo")
+    output = run_manage(env | {"DEMO_PASSWORD": password}, watch, "setup_demo")
     return str(json.loads(output.splitlines()[-1])["push_token"])
 
 

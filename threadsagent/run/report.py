@@ -77,6 +77,7 @@ def where_to_look(site: Site) -> str:
         "ThreadsAgent is running.",
         "",
         f"  Console        {site.web}/admin/    user demo, password {site.password}",
+        "  Other roles    demo-viewer, demo-operator, demo-campaigns, demo-models: same password",
         f"  API            {site.web}/api/docs/    (sign in to the console first)",
         f"  Health         {site.web}/health",
         f"  Fake platform  {site.fake_platform}/    the messages it has delivered",

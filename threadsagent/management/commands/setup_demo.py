@@ -3,6 +3,7 @@ import os
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, Permission
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
@@ -12,26 +13,38 @@ from comments import monitors
 from dmtrigger.models import Campaign, Variant
 from threadsagent.fake_platform.player import load_samples
 from threadsagent.models import User
-from threadsagent.roles import ROLES
+from threadsagent.roles import (
+    ADMINISTRATORS,
+    CAMPAIGN_MANAGERS,
+    MODEL_ADMINISTRATORS,
+    OPERATORS,
+    VIEWERS,
+)
 
-OPERATOR = "demo"
+USERS = {
+    "demo": ADMINISTRATORS,
+    "demo-viewer": VIEWERS,
+    "demo-operator": OPERATORS,
+    "demo-campaigns": CAMPAIGN_MANAGERS,
+    "demo-models": MODEL_ADMINISTRATORS,
+}
 INTEGRATION = "demo-integration"
 
 
 class Command(BaseCommand):
     help = (
-        "Prepare what `make run` shows: an operator whose password is DEMO_OPERATOR_PASSWORD, a "
+        "Prepare what `make run` shows: a user of each role, with the password DEMO_PASSWORD, a "
         "campaign, a monitor for each sample post, and a token for the fake platform to hand in "
-        "comments with. Prints them as one line of JSON. Running it again sets the "
-        "password and the rights anew, and ends the earlier token."
+        "comments with, which is printed as a line of JSON. Running it again sets the "
+        "passwords and the rights anew, and ends the earlier token."
     )
 
     @transaction.atomic
     def handle(self, **_: Any) -> None:
-        password = os.environ.get("DEMO_OPERATOR_PASSWORD")
+        password = os.environ.get("DEMO_PASSWORD")
         if not password:
-            raise CommandError("set DEMO_OPERATOR_PASSWORD")
-        _make_operator(password)
+            raise CommandError("set DEMO_PASSWORD")
+        _make_users(password)
         campaign, is_new = Campaign.objects.get_or_create(
             name="Nordlicht launch",
             defaults={"link": "https://shop.example/nordlicht", "auto_threshold": 80},
@@ -40,16 +53,16 @@ class Command(BaseCommand):
             Variant.objects.create(campaign=campaign)
         for post_id in sorted({sample.post_id for sample in load_samples()}):
             monitors.start(post_id, source="fake_platform", interval_seconds=5)
-        self.stdout.write(json.dumps({"operator": OPERATOR, "push_token": _push_token()}))
+        self.stdout.write(json.dumps({"push_token": _push_token()}))
 
 
-def _make_operator(password: str) -> None:
-    operator, _created = User.objects.get_or_create(username=OPERATOR, defaults={"is_staff": True})
-    operator.set_password(password)
-    operator.save()
-    operator.groups.set(Group.objects.filter(name__in=[name for name, _rights in ROLES]))
-    extra = ("view_monitor", "add_monitor", "change_monitor", "view_taskresult")
-    operator.user_permissions.set(Permission.objects.filter(codename__in=extra))
+def _make_users(password: str) -> None:
+    hashed = make_password(password)  # once for all: it takes its time
+    for name, role in USERS.items():
+        said = {"is_staff": True, "password": hashed}
+        user, _created = User.objects.update_or_create(username=name, defaults=said)
+        user.groups.set([Group.objects.get(name=role)])
+        user.user_permissions.clear()
 
 
 def _push_token() -> str:
