@@ -1,7 +1,8 @@
 """`/r/{token}`: where a message's short link leads the buyer. Counted, and led on at once.
 
-Answered by a middleware right behind Django's SecurityMiddleware (so https and HSTS are as for
-every page): a click needs no session, no user and no URL table, and these take longer than it.
+Answered by a middleware right behind those that set headers for every page (https, HSTS, the
+content security policy): a click needs no session, no user and no URL table, and these take longer
+than it.
 Where it leads is on the message's row and nowhere else, so there is no open redirect.
 """
 

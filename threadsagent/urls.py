@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.contrib.auth.decorators import login_required
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
 from comments.views import CommentViewSet, MonitorViewSet
@@ -62,7 +62,7 @@ urlpatterns = [
     path("", include(api)),  # the spec's own paths
     path("o/<str:token>", opt_out, name="opt-out"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", login_required(SpectacularSwaggerView.as_view(url_name="schema"))),
+    path("api/docs/", login_required(SpectacularSwaggerSplitView.as_view(url_name="schema"))),
     path("webhooks/fake_platform", incoming_views.fake_platform),
     path("health", health.health, name="health"),
     path("health/live", health.live, name="live"),

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
-from playwright.sync_api import Page, expect, sync_playwright
+from django.utils import timezone
+from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
+from dmtrigger.links import Purpose, token_of
 from dmtrigger.models import DirectMessage
 from intents import reviews
 from intents.models import Review
-from tests.factories import CampaignFactory, ReviewFactory, UserFactory
+from tests.factories import CampaignFactory, DirectMessageFactory, ReviewFactory, UserFactory
 from threadsagent.roles import CAMPAIGN_MANAGERS
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -35,6 +37,20 @@ def page(chromium_path, monkeypatch) -> Iterator[Page]:
         yield page
         browser.close()
         connection.close()  # Django keeps one of its own for a thread with a running event loop
+
+
+@pytest.fixture
+def violations(page) -> list[str]:
+    """What the browser has told of the content security policy, and of scripts that failed."""
+    told: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            told.append(f"{page.url}: {message.text}")
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: told.append(f"{page.url}: {error}"))
+    return told
 
 
 @pytest.fixture
@@ -190,3 +206,68 @@ def test_a_comment_that_is_markup_is_shown_as_text(console):
     console.get_by_role("link", name="<img src=x").click()
     expect(console.get_by_text("<img src=x onerror=document.title='owned'>").first).to_be_visible()
     assert "owned" not in console.title()
+
+
+ADMIN_PAGES = (
+    *("", "password_change/", "intents/review/", "intents/review/{review}/change/"),
+    *("dmtrigger/campaign/", "dmtrigger/campaign/{campaign}/change/"),
+    *("dmtrigger/campaign/{campaign}/dry-run/", "dmtrigger/conversion/funnel/"),
+    *("dmtrigger/directmessage/", "dmtrigger/directmessage/{message}/change/"),
+    *("dmtrigger/person/add/", "dmtrigger/account/", "dmtrigger/webhookendpoint/add/"),
+    *("intents/modelversion/", "intents/modelversion/compare/", "comments/monitor/add/"),
+    *("threadsagent/user/add/", "threadsagent/user/{user}/change/", "knox/authtoken/add/"),
+    *("dmtrigger/campaign/add/", "dmtrigger/campaign/{campaign}/history/"),
+)
+
+
+@pytest.fixture
+def rows(operator) -> dict[str, int]:
+    """Keys of what the pages are about; the operator may see them all."""
+    operator.is_superuser = True
+    operator.save()
+    message = DirectMessageFactory(state="sent", sent_at=timezone.now())
+    return {
+        "review": ReviewFactory().pk,
+        "campaign": message.campaign_id,
+        "message": message.pk,
+        "user": operator.pk,
+    }
+
+
+def test_no_page_of_the_console_does_what_its_policy_forbids(
+    violations, console, live_server, rows
+):
+    for path in ADMIN_PAGES:
+        answer = console.goto(f"{live_server.url}/admin/{path.format(**rows)}")
+        assert answer is not None
+        assert answer.status == 200, path
+    assert violations == []
+
+
+def test_the_pages_of_buyers_do_nothing_that_their_policy_forbids(violations, page, live_server):
+    message = DirectMessageFactory()
+    page.goto(f"{live_server.url}/o/{token_of(message.comment_id, Purpose.OPT_OUT)}")
+    page.get_by_role("button", name="No messages for 7 days").click()
+    expect(page.get_by_text("You get no more automated messages")).to_be_visible()
+    page.goto(f"{live_server.url}/r/x")
+    expect(page.get_by_text("This link leads nowhere")).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.body).display") == "grid"  # it has its style
+    assert violations == []
+
+
+def test_the_page_of_the_api_calls_it(violations, console, live_server, rows):
+    console.goto(f"{live_server.url}/api/docs/")
+    console.get_by_text("/comments/monitor/{task_id}").first.wait_for()
+    console.locator("#operations-campaigns-campaigns_list .opblock-summary-control").click()
+    console.get_by_role("button", name="Try it out").click()
+    console.get_by_role("button", name="Execute").click()
+    expect(
+        console.locator(".responses-table.live-responses-table").get_by_text("200")
+    ).to_be_visible()
+    assert violations == []
+
+
+def test_what_is_forbidden_would_be_noticed(violations, console):
+    console.evaluate("document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\">')")
+    expect(console.get_by_text("Log out")).to_be_visible()
+    assert violations
