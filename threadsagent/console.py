@@ -6,10 +6,13 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
+from threadsagent.login import LoginForm
+
 
 class Console(AdminSite):
     site_header = site_title = "ThreadsAgent"
     index_title = "Console"
+    login_form = LoginForm
     index_template = "admin/dmtrigger/dashboard.html"
 
     def index(

@@ -1,16 +1,22 @@
 """What every request passes besides Django's own middleware."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.middleware import common, http
+from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from rest_framework.response import Response
 
 from threadsagent import problems
 
 PROBED = frozenset({"/health", "/health/live", "/metrics"})
+BEGAN = "began"  # in a session: the time of its first request, in seconds since 1970
 
 
 class CommonMiddleware(common.CommonMiddleware):
@@ -54,3 +60,31 @@ def refuse_nul(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
         return get_response(request)
 
     return middleware
+
+
+def limit_sessions(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[..., HttpResponse]:
+    """A session ends when it is idle for too long, and when it has lasted for too long."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+            _prolong(request.session, timezone.now())
+        return get_response(request)
+
+    return middleware
+
+
+def _prolong(session: SessionBase, now: datetime) -> None:
+    """Have it end so long after this moment, but never later than so long after its first.
+
+    Django forgets it then by itself. To write it at every request would be too much: once a minute.
+    """
+    if SESSION_KEY not in session:
+        return  # nobody is signed in
+    is_new = BEGAN not in session
+    began = datetime.fromtimestamp(session.setdefault(BEGAN, now.timestamp()), UTC)
+    idle = now + timedelta(minutes=settings.SESSION_IDLE_MINUTES)
+    ends = min(idle, began + timedelta(hours=settings.SESSION_HOURS))
+    if is_new or ends - session.get_expiry_date() >= timedelta(minutes=1):
+        session.set_expiry(ends)

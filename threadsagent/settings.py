@@ -103,6 +103,7 @@ MIDDLEWARE = [
     "dmtrigger.redirect.answer_links",  # needs nothing of what follows, and must be fast
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "threadsagent.middleware.limit_sessions",
     "threadsagent.middleware.ConditionalGetMiddleware",
     "threadsagent.middleware.CommonMiddleware",
     "threadsagent.middleware.refuse_nul",
@@ -167,6 +168,11 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+SESSION_IDLE_MINUTES = whole_number("SESSION_IDLE_MINUTES", default=60)
+SESSION_HOURS = whole_number("SESSION_HOURS", default=12)
+SESSION_COOKIE_AGE = SESSION_IDLE_MINUTES * 60  # `limit_sessions` prolongs it
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"  # sent with no other site's form or script
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True  # our scripts read tokens from the page
 
 # --- services ---------------------------------------------------------------------------------
 METERED_POSTGRESQL = "django_prometheus.db.backends.postgresql"

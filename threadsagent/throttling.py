@@ -1,7 +1,8 @@
 """Rate limits: `RATE_LIMIT_PER_MINUTE` calls by one client, and as many for one post.
 
-Each client and each post has a bucket that holds a minute's calls and fills continuously. Without
-Redis every call passes.
+Each client and each post has a bucket that holds a minute's calls and fills continuously. So has
+each user name that somebody tries to sign in with (`threadsagent.login`). Without Redis every call
+passes.
 """
 
 import math
@@ -29,7 +30,7 @@ if TYPE_CHECKING:  # DRF imports this module while it defines APIView
     from rest_framework.response import Response
     from rest_framework.views import APIView
 
-RATE_LIMITED = Counter("rate_limited_total", "API calls refused by a rate limit", ["limit"])
+RATE_LIMITED = Counter("rate_limited_total", "Calls refused by a rate limit", ["limit"])
 
 MINUTE = 60
 REFUSALS = (NotAuthenticated, AuthenticationFailed, PermissionDenied, MethodNotAllowed)
@@ -98,14 +99,13 @@ def _post(request: "Request") -> str | None:
 
 def _spend(limit: str, subject: str, view: "APIView") -> None:
     """Take a token, tell so in the headers, and raise `RateLimited` if there was none."""
-    bucket = take(limit, subject)
+    bucket = take(limit, subject, throttled.per_min(settings.RATE_LIMIT_PER_MINUTE))
     if bucket is None:
         return
     # DRF puts the view's headers on whatever is answered, errors included.
     for name, item in bucket.headers.items():
         view.headers[name] = f"{view.headers[name]}, {item}" if name in view.headers else item
     if not bucket.passed:
-        RATE_LIMITED.labels(limit).inc()
         raise RateLimited(bucket.wait, f"This {limit} had its {bucket.size} calls a minute.")
 
 
@@ -134,7 +134,7 @@ class Bucket:
         }
 
 
-def take(limit: str, subject: str) -> Bucket | None:
+def take(limit: str, subject: str, quota: throttled.Quota) -> Bucket | None:
     """Take a token for a call from the subject's bucket; None when Redis does not answer.
 
     One script does it in Redis, so that of calls at the same moment none gets the other's token.
@@ -145,18 +145,21 @@ def take(limit: str, subject: str) -> Bucket | None:
         # library calls "token_bucket" counts whole seconds, and each call that passes drops the
         # part of a token that had come: of 100 a minute, a client that keeps calling gets 60.
         using=throttled.RateLimiterType.GCRA.value,
-        quota=throttled.per_min(settings.RATE_LIMIT_PER_MINUTE),
+        quota=quota,
         store=STORE,
         key_prefix="rate_limit",
     )
     result = ask("rate_limit", lambda _: buckets.limit(f"{limit}:{subject}"))
-    return None if result is None else _read(limit, result)
+    if result is None:
+        return None
+    if result.limited:
+        RATE_LIMITED.labels(limit).inc()
+    return _read(limit, result, quota.emission_interval)
 
 
-def _read(limit: str, result: throttled.RateLimitResult) -> Bucket:
+def _read(limit: str, result: throttled.RateLimitResult, seconds_each: float) -> Bucket:
     state = result.state
     # The library says when the bucket will be full; all tokens but the next come after that one.
-    seconds_each = MINUTE / state.limit
     wait = state.reset_after - (state.limit - state.remaining - 1) * seconds_each
     return Bucket(
         limit=limit,

@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import throttled
 from django_redis import get_redis_connection
 from prometheus_client import REGISTRY
 
@@ -37,7 +38,7 @@ def process(client, post_id: object):
 
 
 def spend(limit: str, subject: str) -> Bucket:
-    bucket = take(limit, subject)
+    bucket = take(limit, subject, throttled.per_min(SIZE))
     assert bucket is not None
     return bucket
 
