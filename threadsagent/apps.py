@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
+from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import post_migrate
 
 
@@ -8,8 +9,10 @@ class ThreadsAgentConfig(AppConfig):
     verbose_name = "ThreadsAgent"
 
     def ready(self) -> None:
+        from threadsagent.middleware import begin_session
         from threadsagent.roles import ensure_roles
 
+        user_logged_in.connect(begin_session, dispatch_uid="threadsagent.middleware")
         post_migrate.connect(ensure_roles, dispatch_uid="threadsagent.roles")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
@@ -16,7 +17,7 @@ from rest_framework.response import Response
 from threadsagent import problems
 
 PROBED = frozenset({"/health", "/health/live", "/metrics"})
-BEGAN = "began"  # in a session: the time of its first request, in seconds since 1970
+BEGAN = "began"  # in a session: when somebody signed in, in seconds since 1970
 
 
 class CommonMiddleware(common.CommonMiddleware):
@@ -75,8 +76,14 @@ def limit_sessions(
     return middleware
 
 
+def begin_session(request: HttpRequest, **_: Any) -> None:
+    """A user_logged_in receiver: the session's time begins."""
+    request.session.pop(BEGAN, None)
+    _prolong(request.session, timezone.now())
+
+
 def _prolong(session: SessionBase, now: datetime) -> None:
-    """Have it end so long after this moment, but never later than so long after its first.
+    """Have it end so long after this moment, but never later than so long after its beginning.
 
     Django forgets it then by itself. To write it at every request would be too much: once a minute.
     """

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 
 from tests.factories import UserFactory
 from tests.threadsagent.test_throttling import let_pass
+from threadsagent.middleware import BEGAN
 from threadsagent.models import User
 from threadsagent.roles import VIEWERS
 
@@ -135,10 +136,19 @@ def test_a_session_that_was_never_used_ends_as_soon(clock, console):
 
 def test_no_session_lasts_longer_than_its_hours(clock, console, settings):
     settings.SESSION_HOURS = 2
-    assert is_signed_in(console, clock, timedelta(minutes=1))  # its first request
     assert is_signed_in(console, clock, timedelta(minutes=59))
     assert is_signed_in(console, clock, timedelta(minutes=59))
     assert not is_signed_in(console, clock, timedelta(minutes=3))
+
+
+def test_a_session_from_before_there_were_limits_ends_too(clock, console, settings):
+    settings.SESSION_HOURS = 1
+    old = console.session
+    del old[BEGAN]
+    old.set_expiry(timedelta(days=14))
+    old.save()
+    assert is_signed_in(console, clock, timedelta(minutes=90))
+    assert not is_signed_in(console, clock, timedelta(minutes=61))
 
 
 def test_redis_forgets_a_session_as_soon_as_the_database(console):
