@@ -1,5 +1,6 @@
 """What a review's page says of the message before it goes, and what can be done about it."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -627,3 +628,13 @@ def test_a_full_page_costs_as_few_queries_as_a_short_one(
     with django_assert_max_num_queries(9):
         page = admin_client.get(LIST)
     assert len(page.context["cl"].result_list) == 50
+
+
+def test_the_pages_bring_no_script_and_no_style_of_their_own(console, campaign):
+    """So that a strict Content-Security-Policy lets them be what they are."""
+    for page in (LIST, page_of(ReviewFactory())):
+        html = console.get(page).content.decode()
+        assert "<style" not in html
+        assert " style=" not in html
+        assert not re.search(r"<script(?![^>]* src=)(?![^>]* type=.application/json)", html)
+        assert not re.search(r"<[^>]+ on[a-z]+=", html)
