@@ -140,7 +140,7 @@ SNVOCMA  /admin/logout/                                       POST
 .......  /admin/r/{content_type_id}/{object_id}/              GET POST
 .......  /admin/{url}                                         GET POST
 # --- comments and what is made of them
-..VOC.A  comments.comment                                     list view history
+..VOC.A  comments.comment                                     list view history export_as_csv
 .......  comments.comment                                     add change delete delete_selected
 ..VO..A  comments.monitor                                     list view history
 ......A  comments.monitor                                     add change
@@ -154,6 +154,9 @@ SNVOCMA  /admin/logout/                                       POST
 # --- reviews
 ..VOC.A  intents.review                                       list view history
 ...O..A  intents.review                                       approve_selected reject_selected
+...O..A  intents.review                                       undo_selected snooze_hour
+...O..A  intents.review                                       snooze_tomorrow snooze_days
+...O..A  intents.review                                       block_authors take_over_authors
 .......  intents.review                                       add change delete delete_selected
 .......  /admin/intents/review/{pk}/decide/                   GET
 ...O..A  /admin/intents/review/{pk}/decide/                   POST
@@ -163,6 +166,16 @@ SNVOCMA  /admin/logout/                                       POST
 ...O..A  /admin/intents/review/{pk}/block/                    POST
 .......  /admin/intents/review/{pk}/take-over/                GET
 ...O..A  /admin/intents/review/{pk}/take-over/                POST
+..VOC.A  /admin/intents/review/news/                          GET
+.......  /admin/intents/review/news/                          POST
+.......  /admin/intents/review/{pk}/snooze/                   GET
+...O..A  /admin/intents/review/{pk}/snooze/                   POST
+.......  /admin/intents/review/{pk}/claim/                    GET
+...O..A  /admin/intents/review/{pk}/claim/                    POST
+.......  /admin/intents/review/{pk}/claim-anyway/             GET
+...O..A  /admin/intents/review/{pk}/claim-anyway/             POST
+.......  /admin/intents/review/{pk}/release/                  GET
+...O..A  /admin/intents/review/{pk}/release/                  POST
 # --- campaigns and accounts
 ..VOC.A  dmtrigger.campaign                                   list view history
 ....C.A  dmtrigger.campaign                                   add change delete activate deactivate
@@ -175,14 +188,14 @@ SNVOCMA  /admin/logout/                                       POST
 ....C.A  dmtrigger.account                                    add change resume
 .......  dmtrigger.account                                    delete delete_selected
 # --- messages and what came of them
-..VOC.A  dmtrigger.directmessage                              list view history
+..VOC.A  dmtrigger.directmessage                              list view history export_as_csv
 ...O..A  dmtrigger.directmessage                              cancel was_delivered was_not_delivered
 .......  dmtrigger.directmessage                              add change delete delete_selected
-..VOC.A  dmtrigger.refusal                                    list view history
+..VOC.A  dmtrigger.refusal                                    list view history export_as_csv
 .......  dmtrigger.refusal                                    add change delete delete_selected
 ..VOC.A  dmtrigger.click                                      list view history
 .......  dmtrigger.click                                      add change delete delete_selected
-..VOC.A  dmtrigger.conversion                                 list view history
+..VOC.A  dmtrigger.conversion                                 list view history export_as_csv
 .......  dmtrigger.conversion                                 add change delete delete_selected
 ..VOC.A  /admin/dmtrigger/conversion/funnel/                  GET POST
 # --- people
@@ -223,6 +236,11 @@ SNVOCMA  /admin/logout/                                       POST
 .......  django_celery_results.groupresult                    add change delete delete_selected
 """
 
+VERSION = "/api/v1"
+CALLS = (
+    *("/comments", "/intents", "/reviews", "/campaigns", "/messages", "/accounts", "/opt-outs"),
+    *("/refusals", "/conversions", "/funnel", "/people"),
+)
 VIEWS = {"changelist": ["list"], "add": ["add"], "change": ["view", "change"]}
 VIEWS |= {"delete": ["delete"], "history": ["history"]}
 REFUSALS = {401, 403, 404, 405}
@@ -307,6 +325,12 @@ def _expected() -> dict[Case, str]:
 
 
 CASES, EXPECTED = find(), _expected()
+# Each call of the API is also at a path with a version, and nothing else is there.
+EXPECTED |= {
+    (f"{VERSION}{subject}", verb): mask
+    for (subject, verb), mask in EXPECTED.items()
+    if subject.startswith(CALLS)
+}
 
 
 # Rows and users ---------------------------------------------------------------------------------
