@@ -1,8 +1,7 @@
 """`/r/{token}`: where a message's short link leads the buyer. Counted, and led on at once.
 
-Answered by a middleware right behind those that set headers for every page (https, HSTS, the
-content security policy): a click needs no session, no user and no URL table, and these take longer
-than it.
+Answered by a middleware right behind Django's SecurityMiddleware (so https and HSTS are as for
+every page): a click needs no session, no user and no URL table, and these take longer than it.
 Where it leads is on the message's row and nowhere else, so there is no open redirect.
 """
 
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from cachetools import TTLCache
+from csp.utils import build_policy
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -129,7 +129,9 @@ def _looks_ahead(request: HttpRequest) -> bool:
 
 
 def _page(name: str, status: int) -> HttpResponse:
-    return _private(HttpResponse(render_to_string(f"dmtrigger/links/{name}"), status=status))
+    response = HttpResponse(render_to_string(f"dmtrigger/links/{name}"), status=status)
+    response["Content-Security-Policy"] = build_policy()  # whose middleware comes later too
+    return _private(response)
 
 
 def _private(response: HttpResponse) -> HttpResponse:
