@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run manage test bench-ingest bench-intents bench-dm chaos-dm lint format lock clean
+.PHONY: help setup run manage test bench-ingest bench-intents bench-dm bench-console chaos-dm lint format lock clean
 
 # Paths are relative to this folder, so that its own path may hold spaces.
 PYTHON ?=
@@ -87,6 +87,9 @@ bench-intents: setup ## Measure how fast comments are analysed, about 20 minutes
 
 bench-dm: setup ## Measure how soon messages leave and at what pace, about 8 minutes
 	@exec $(PY) -m tests.benchmarks.messages $(ARGS)
+
+bench-console: setup ## Measure the console's pages with 5 million comments, about 10 minutes
+	@exec $(PY) -m tests.benchmarks.console $(ARGS)
 
 chaos-dm: setup ## Break everything while 10,000 messages are sent, about 5 minutes
 	@exec $(PY) -m tests.chaos $(ARGS)
