@@ -386,12 +386,13 @@ class Site:
     rows: dict[type[Model], Any]
     sessions: dict[str, str]
     examples: dict[str, str]
+    browser: Client = field(default_factory=Client)  # one for all: to make one takes its time
 
     def client(self, letter: str) -> Client:
-        client = Client()
+        self.browser.cookies.clear()
         if letter in self.sessions:
-            client.cookies["sessionid"] = self.sessions[letter]
-        return client
+            self.browser.cookies["sessionid"] = self.sessions[letter]
+        return self.browser
 
     def path(self, call: Call) -> str:
         row = self.rows[call.model] if call.model else None
