@@ -23,7 +23,7 @@ from dmtrigger.models import Account, Click, DirectMessage, WebhookEndpoint
 from dmtrigger.pacing import Load
 from dmtrigger.senders import senders
 from dmtrigger.states import State
-from intents import experiments
+from intents import experiments, reviews
 from intents.experiments import Judged
 from intents.models import AnalysisFailure, Review
 
@@ -193,7 +193,7 @@ def waiting(wanted: Collection[What]) -> dict[What, Waiting]:
     """What waits at this moment, in one statement."""
     if not wanted:
         return {}
-    pending = Review.objects.filter(status=Review.Status.PENDING)
+    pending = reviews.waiting()  # as in the list that the figure leads to: without the snoozed
     rows: dict[What, tuple[QuerySet[Any], str]] = {
         What.COMMENTS: (Comment.objects.filter(analyzed_at=None), "created_at"),
         What.REVIEWS: (pending, "flagged_at"),

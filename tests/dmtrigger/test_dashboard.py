@@ -212,6 +212,17 @@ def test_a_review_closes_soon_within_a_day_of_its_platforms_window():
     assert number_of(What.CLOSING) == 2
 
 
+def test_a_review_that_is_snoozed_does_not_wait():
+    now = timezone.now()
+    ReviewFactory(snoozed_until=now + timedelta(hours=1))
+    ReviewFactory(
+        snoozed_until=now + timedelta(hours=1),
+        intent__comment__posted_at=now - timedelta(days=6.5),
+    )
+    ReviewFactory(snoozed_until=now - timedelta(hours=1))
+    assert (number_of(What.REVIEWS), number_of(What.CLOSING)) == (1, 0)
+
+
 def test_an_outcome_is_for_a_person_once_nothing_asks_for_it_any_more():
     DirectMessageFactory(state=State.UNKNOWN, next_attempt_at=None)
     DirectMessageFactory(state=State.UNKNOWN)
