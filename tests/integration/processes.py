@@ -13,6 +13,8 @@ from urllib.parse import quote
 import httpx
 from django.db import connection
 
+from threadsagent.embedded import free_port
+
 ROOT = Path(__file__).parents[2]
 Found = TypeVar("Found")
 
@@ -58,6 +60,28 @@ def eventually(
         time.sleep(0.1)
     tail = log.read_text(errors="replace")[-4000:] if log else ""
     raise AssertionError(f"not within {seconds:.0f} s: {what}\n{tail}")
+
+
+@contextmanager
+def web_process(folder: Path, **env: str) -> Iterator[str]:
+    """The web process on the test's database; its address."""
+    url, log = f"http://127.0.0.1:{free_port()}", folder / "web.log"
+    bind = url.removeprefix("http://")
+    command = ("gunicorn", "threadsagent.wsgi", "-c", "threadsagent/gunicorn.py", "-b", bind)
+    env = {"DATABASE_URL": database_url(), "WEB_CONCURRENCY": "1"} | env
+    with process(log, *command, **env):
+        eventually(lambda: answers(f"{url}/health/live"), "web", log=log)
+        yield url
+
+
+@contextmanager
+def fake_platform_process(folder: Path) -> Iterator[str]:
+    """The fake platform, empty; its address."""
+    port, log = str(free_port()), folder / "fake.log"
+    url = f"http://127.0.0.1:{port}"
+    with process(log, "manage", "fake_platform", "--port", port, DATABASE_URL=database_url()):
+        eventually(lambda: answers(f"{url}/health"), "fake platform", log=log)
+        yield url
 
 
 def answers(url: str) -> bool:

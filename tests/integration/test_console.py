@@ -1,14 +1,11 @@
 """The review console in a real browser."""
 
-import os
 import re
-from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import connection
 from django.utils import timezone
-from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from dmtrigger.links import Purpose, token_of
 from dmtrigger.models import DirectMessage
@@ -18,39 +15,6 @@ from tests.factories import CampaignFactory, DirectMessageFactory, ReviewFactory
 from threadsagent.roles import CAMPAIGN_MANAGERS
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def page(chromium_path, monkeypatch) -> Iterator[Page]:
-    """A page of a headless Chromium that reaches nothing but this machine."""
-    # Playwright's event loop lives in this thread, which Django takes for asynchronous code.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium_path,
-            args=[*quiet, "--disable-gpu"],
-            chromium_sandbox=os.geteuid() != 0,  # Chromium refuses its sandbox to root
-        )
-        page = browser.new_page()
-        page.set_default_timeout(10_000)
-        yield page
-        browser.close()
-        connection.close()  # Django keeps one of its own for a thread with a running event loop
-
-
-@pytest.fixture
-def violations(page) -> list[str]:
-    """What the browser has told of the content security policy, and of scripts that failed."""
-    told: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text:
-            told.append(f"{page.url}: {message.text}")
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: told.append(f"{page.url}: {error}"))
-    return told
 
 
 @pytest.fixture

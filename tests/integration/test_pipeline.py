@@ -20,8 +20,13 @@ from dmtrigger.links import short_link
 from dmtrigger.models import DirectMessage
 from intents.models import Review
 from tests.factories import CampaignFactory, CommentFactory, UserFactory
-from tests.integration.processes import answers, database_url, eventually, process
-from threadsagent.embedded import free_port
+from tests.integration.processes import (
+    database_url,
+    eventually,
+    fake_platform_process,
+    process,
+    web_process,
+)
 from threadsagent.run.processes import QUIET_WORKER
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -60,22 +65,16 @@ class System:
 @pytest.fixture
 def system(tmp_path, rabbitmq_url, transactional_db) -> Iterator[System]:
     """Web process and fake platform on this test's database, with RabbitMQ; no worker yet."""
-    web, platform = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-    env = {
-        "DATABASE_URL": database_url(),
-        "CELERY_BROKER_URL": rabbitmq_url,
-        "FAKE_PLATFORM_URL": platform,
-        "WEB_CONCURRENCY": "1",
-    }
     _token, key = AuthToken.objects.create(UserFactory(username="root", is_superuser=True))
     with ExitStack() as stack:
-        start, port = stack.enter_context, platform.rpartition(":")[2]
-        start(process(tmp_path / "fake.log", "manage", "fake_platform", "--port", port, **env))
-        bind = web.removeprefix("http://")
-        gunicorn = ("gunicorn", "threadsagent.wsgi", "-c", "threadsagent/gunicorn.py", "-b", bind)
-        start(process(tmp_path / "web.log", *gunicorn, **env))
-        eventually(lambda: answers(f"{web}/health/live"), "web", log=tmp_path / "web.log")
-        eventually(lambda: answers(f"{platform}/health"), "fake platform")
+        start = stack.enter_context
+        platform = start(fake_platform_process(tmp_path))
+        env = {
+            "DATABASE_URL": database_url(),
+            "CELERY_BROKER_URL": rabbitmq_url,
+            "FAKE_PLATFORM_URL": platform,
+        }
+        web = start(web_process(tmp_path, **env))
         headers = {"Authorization": f"Token {key}"}
         yield System(
             web=start(httpx.Client(base_url=web, headers=headers, timeout=30)),
