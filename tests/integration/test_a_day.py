@@ -29,9 +29,9 @@ from threadsagent.run.processes import QUIET_WORKER
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
 # In the order of the queue: who has waited longest is first.
-AUTHORS = "ada bea cleo dora eve fay gus hal ida jon kim lou".split()
+AUTHORS = ["ada", "bea", "cleo", "dora", "eve", "fay", "gus", "hal", "ida", "jon", "kim", "lou"]
 FOR_EVER = "3600"  # a grace period that is over when the test says so
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"
 
 
 @dataclass
