@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.encoding import escape_uri_path
 from django.views import defaults
 from rest_framework.settings import api_settings
 
@@ -74,7 +75,7 @@ def _problem(path: str, status: int, said: list[tuple[str, str]]) -> HttpRespons
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": "; ".join(f"{field}: {reason}" if field else reason for field, reason in said),
-        "instance": path,
+        "instance": escape_uri_path(path),
     }
     if errors := [{"field": field, "reason": reason} for field, reason in said if field]:
         body["errors"] = errors

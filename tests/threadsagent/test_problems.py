@@ -16,7 +16,7 @@ RIGHTS = ("comments.view_comment", "comments.add_comment", "comments.add_monitor
 
 @pytest.fixture
 def api(api_of):
-    return api_of(*RIGHTS, "intents.decide_review")
+    return api_of(*RIGHTS, "comments.view_monitor", "intents.decide_review")
 
 
 def problem(answer, status: int) -> dict[str, Any]:
@@ -125,6 +125,12 @@ def test_an_error_is_json_where_the_answer_would_be_something_else(client):
 @pytest.mark.parametrize("path", ["/comment", "/comments/1/2", "/api/v2/comments"])
 def test_a_path_that_there_is_not_is_a_problem(client, path):
     problem(client.get(path), 404)
+
+
+def test_the_path_that_was_called_is_named_as_a_uri(api, client):
+    named = "/comments/monitor/a%09%C3%A9%20%22"
+    assert api.get(named).json()["instance"] == named
+    assert client.get("/nowhere/%C2%84").json()["instance"] == "/nowhere/%C2%84"
 
 
 def test_an_unknown_host_and_a_nul_in_the_query_are_problems(client):
