@@ -1,6 +1,7 @@
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
+from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
@@ -9,6 +10,7 @@ if TYPE_CHECKING:  # DRF imports this module while it defines its views
     from rest_framework.views import APIView
 
 ORDERINGS = {"newest": "-pk", "oldest": "pk"}
+LIMIT = serializers.IntegerField(min_value=1)
 
 
 class NewestFirst(CursorPagination):
@@ -31,8 +33,19 @@ class NewestFirst(CursorPagination):
             raise ValidationError({self.ordering_query_param: f"must be {' or '.join(ORDERINGS)}"})
         return (ORDERINGS[asked],)
 
+    def get_page_size(self, request: Request) -> int:
+        """As asked for, up to the most; what is no number of rows is a 400."""
+        asked = request.query_params.get(self.page_size_query_param, self.page_size)
+        try:
+            return min(LIMIT.run_validation(asked), self.max_page_size)
+        except ValidationError as error:
+            raise ValidationError({self.page_size_query_param: error.detail}) from error
+
     def get_schema_operation_parameters(self, view: "APIView") -> list[dict[str, Any]]:
-        """DRF's, and the order."""
+        """DRF's, with the least number of rows, and the order."""
+        parameters = super().get_schema_operation_parameters(view)
+        [limit] = [each for each in parameters if each["name"] == self.page_size_query_param]
+        limit["schema"] |= {"minimum": LIMIT.min_value, "default": self.page_size}
         ordering = {
             "name": self.ordering_query_param,
             "required": False,
@@ -40,7 +53,7 @@ class NewestFirst(CursorPagination):
             "description": "Which rows come first.",
             "schema": {"type": "string", "enum": list(ORDERINGS), "default": "newest"},
         }
-        return [*super().get_schema_operation_parameters(view), ordering]
+        return [*parameters, ordering]
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         """As DRF does, but a position that is no id is a 404 like any other broken cursor."""

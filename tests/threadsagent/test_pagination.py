@@ -3,6 +3,7 @@
 import pytest
 
 from tests.factories import CommentFactory, ReviewFactory
+from threadsagent.pagination import NewestFirst
 
 pytestmark = pytest.mark.django_db
 
@@ -49,3 +50,18 @@ def test_another_order_is_a_400(api, word):
     answer = api.get("/comments", {"ordering": word})
     assert answer.status_code == 400
     assert [error["field"] for error in answer.json()["errors"]] == ["ordering"]
+
+
+def test_a_page_has_as_many_rows_as_asked_for_up_to_the_most(api, monkeypatch):
+    monkeypatch.setattr(NewestFirst, "max_page_size", 2)
+    for _ in range(3):
+        CommentFactory()
+    assert [len(page) for page in read_all(api, "/comments?limit=1")] == [1, 1, 1]
+    assert [len(page) for page in read_all(api, "/comments?limit=9")] == [2, 1]
+
+
+@pytest.mark.parametrize("number", ["", "0", "-1", "1.5", "null", "many"])
+def test_a_limit_that_is_no_number_of_rows_is_a_400(api, number):
+    answer = api.get("/comments", {"limit": number})
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == ["limit"]
