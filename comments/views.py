@@ -109,8 +109,8 @@ def _read_batch(request: Request) -> tuple[str, str, list[Any] | None]:
         raise ValidationError("the body must be an object with post_id and comments")
     try:
         post_id = parse_text("post_id", request.data.get("post_id"), MAX_ID_LENGTH)
-        account = request.data.get("account") or ""
-        if account:
+        account = request.data.get("account")
+        if account not in (None, ""):
             account = parse_text("account", account, MAX_ID_LENGTH)
     except FieldError as error:
         raise ValidationError({error.field: str(error)}) from error
@@ -121,7 +121,7 @@ def _read_batch(request: Request) -> tuple[str, str, list[Any] | None]:
         raise ValidationError({"comments": "must be a list"})
     if items is not None and len(items) > MAX_COMMENTS:
         raise TooManyComments(f"{len(items)} comments in one call, the limit is {MAX_COMMENTS}")
-    return post_id, account, items
+    return post_id, account or "", items
 
 
 def _process_from_source(post_id: str, account: str) -> IngestReport:

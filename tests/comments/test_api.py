@@ -193,3 +193,18 @@ def test_a_comment_says_whether_its_author_is_an_influencer(api):
 
 def test_handing_in_needs_its_own_permission(api_of):
     assert post(api_of("comments.view_comment"), [item(1)]).status_code == 403
+
+
+@pytest.mark.parametrize("account", [0, False, [], {}, 7, " "])
+def test_an_account_that_is_no_name_is_a_400(api, account):
+    body = {"post_id": "p1", "comments": [item(1)], "account": account}
+    answer = api.post(URL, body, format="json")
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == ["account"]
+
+
+@pytest.mark.parametrize("account", [None, ""])
+def test_an_account_may_be_left_empty(api, account):
+    body = {"post_id": "p1", "comments": [item(1)], "account": account}
+    assert api.post(URL, body, format="json").status_code == 200
+    assert Comment.objects.get().account == ""
