@@ -25,7 +25,7 @@ from rest_framework.response import Response
 from comments.models import IdempotentCall
 
 HEADER = "Idempotency-Key"
-KEY = re.compile(r"[!-~]{1,255}")
+KEY = re.compile("^[!-~]{1,255}$")
 KEPT = timedelta(hours=24)
 
 Call = Callable[..., Response]
@@ -61,6 +61,7 @@ def idempotent(call: Call) -> Call:
     parameter = OpenApiParameter(
         HEADER,
         location=OpenApiParameter.HEADER,
+        pattern=KEY.pattern,
         description="The same key within 24 hours: the first answer again, and nothing is done.",
     )
     return extend_schema(parameters=[parameter])(once)

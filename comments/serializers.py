@@ -42,9 +42,9 @@ class CommentSerializer(serializers.ModelSerializer[Comment]):
 class ItemSerializer(serializers.Serializer[Any]):
     """One comment to store. For the schema: `comments.parsing` does the checks, item by item."""
 
-    id = serializers.CharField(max_length=MAX_ID_LENGTH)
-    text = serializers.CharField(max_length=MAX_TEXT_LENGTH)
-    author = serializers.CharField(max_length=MAX_ID_LENGTH)
+    id = serializers.CharField(min_length=1, max_length=MAX_ID_LENGTH)
+    text = serializers.CharField(min_length=1, max_length=MAX_TEXT_LENGTH)
+    author = serializers.CharField(min_length=1, max_length=MAX_ID_LENGTH)
     timestamp = serializers.DateTimeField(help_text="ISO 8601; without a zone it is UTC")
     author_followers = serializers.IntegerField(
         required=False,
@@ -61,15 +61,19 @@ class ItemSerializer(serializers.Serializer[Any]):
 class ProcessRequestSerializer(serializers.Serializer[Any]):
     """A batch of a post's comments."""
 
-    post_id = serializers.CharField(max_length=MAX_ID_LENGTH)
+    post_id = serializers.CharField(min_length=1, max_length=MAX_ID_LENGTH)
     account = serializers.CharField(
         max_length=MAX_ID_LENGTH,
         required=False,
         allow_blank=True,
+        allow_null=True,
         help_text="the brand's account whose post it is; left out: the source's only one",
     )
     comments = ItemSerializer(
-        many=True, required=False, help_text="Left out: fetched from the post's source."
+        many=True,
+        required=False,
+        allow_null=True,
+        help_text="null or left out: fetched from the post's source",
     )
 
 
@@ -110,7 +114,7 @@ class PostIdField(serializers.CharField):
 class StartMonitorSerializer(serializers.ModelSerializer[Monitor]):
     """Which post is to be watched."""
 
-    post_id = PostIdField(max_length=MAX_ID_LENGTH, trim_whitespace=False)
+    post_id = PostIdField(min_length=1, max_length=MAX_ID_LENGTH, trim_whitespace=False)
 
     class Meta:
         model = Monitor
@@ -118,6 +122,7 @@ class StartMonitorSerializer(serializers.ModelSerializer[Monitor]):
         extra_kwargs = {
             "source": {
                 "default": lambda: settings.COMMENT_SOURCE,
+                "min_length": 1,
                 "help_text": "by default `COMMENT_SOURCE`",
             }
         }

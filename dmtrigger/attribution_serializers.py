@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from comments.serializers import ItemErrorSerializer
@@ -122,6 +123,7 @@ class ComparisonSerializer(serializers.Serializer[Any]):
     conversions = VerdictSerializer()
 
 
+@extend_schema_serializer(many=False)  # the action is called `list`, but it answers one
 class FunnelSerializer(serializers.Serializer[Any]):
     """The funnel of the comments of a period."""
 

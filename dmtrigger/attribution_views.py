@@ -127,9 +127,7 @@ class FunnelViewSet(ViewSet):
 
     required_permissions = {"list": "dmtrigger.view_directmessage"}
 
-    @extend_schema(
-        parameters=[FunnelQuerySerializer], responses=FunnelSerializer(many=False), filters=False
-    )
+    @extend_schema(parameters=[FunnelQuerySerializer], responses=FunnelSerializer, filters=False)
     def list(self, request: Request) -> Response:
         """The funnel of the comments stored from `since` until `until`, as a whole and apart."""
         asked = FunnelQuerySerializer(data=request.query_params)

@@ -38,7 +38,7 @@ class PersonDataViewSet(ViewSet):
         data = export_person(*person, request.user.get_username())
         return Response(data, headers={"Cache-Control": "no-store"})
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def destroy(self, request: Request, source: str, name: str) -> Response:
         """Erase it, and say how much it was. Doing it again changes nothing."""
         person = storable(source), storable(name)

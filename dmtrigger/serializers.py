@@ -188,8 +188,8 @@ class OptOutSerializer(serializers.ModelSerializer[Person]):
 class NewOptOutSerializer(serializers.Serializer[Any]):
     """Who wants no messages, and for how long."""
 
-    source = serializers.CharField(max_length=50)  # type: ignore[assignment]
-    name = serializers.CharField(max_length=MAX_ID_LENGTH)
+    source = serializers.CharField(min_length=1, max_length=50)  # type: ignore[assignment]
+    name = serializers.CharField(min_length=1, max_length=MAX_ID_LENGTH)
     days = serializers.IntegerField(
         min_value=1, max_value=3650, allow_null=True, default=None, help_text="null: for good"
     )

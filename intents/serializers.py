@@ -2,16 +2,47 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from comments.serializers import CommentSerializer
 from intents.models import IntentResult, Label, Review
 
 
+@extend_schema_field(
+    {
+        "type": "object",
+        "required": ["words", "nearest"],
+        "properties": {
+            "words": {
+                "type": "array",
+                "description": "each a word and its weight",
+                "items": {"type": "array", "prefixItems": [{"type": "string"}, {"type": "number"}]},
+            },
+            "nearest": {
+                "type": "array",
+                "description": "each a labelled comment, its label, and how alike it is",
+                "items": {
+                    "type": "array",
+                    "prefixItems": [{"type": "string"}, {"type": "string"}, {"type": "number"}],
+                },
+            },
+        },
+    }
+)
+class EvidenceField(serializers.JSONField):
+    """For the schema: what stands in the column."""
+
+
 class IntentResultSerializer(serializers.ModelSerializer[IntentResult]):
     """What the model says of a comment."""
 
     comment = CommentSerializer(read_only=True)
+    evidence = EvidenceField(
+        read_only=True,
+        allow_null=True,
+        help_text="why: the words that counted and the nearest labelled comments, where flagged",
+    )
 
     class Meta:
         model = IntentResult
@@ -35,7 +66,9 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
     """A flagged intent and its decision."""
 
     intent = IntentResultSerializer(read_only=True)
-    decided_by = serializers.CharField(source="decided_by.username", default=None, read_only=True)
+    decided_by = serializers.CharField(
+        source="decided_by.username", default=None, read_only=True, allow_null=True
+    )
 
     class Meta:
         model = Review
