@@ -37,9 +37,10 @@ class NewestFirst(CursorPagination):
         """As asked for, up to the most; what is no number of rows is a 400."""
         asked = request.query_params.get(self.page_size_query_param, self.page_size)
         try:
-            return min(LIMIT.run_validation(asked), self.max_page_size)
+            rows: int = LIMIT.run_validation(asked)
         except ValidationError as error:
             raise ValidationError({self.page_size_query_param: error.detail}) from error
+        return min(rows, self.max_page_size)
 
     def get_schema_operation_parameters(self, view: "APIView") -> list[dict[str, Any]]:
         """DRF's, with the least number of rows, and the order."""
