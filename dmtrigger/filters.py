@@ -1,6 +1,7 @@
 """By what the lists of the API can be narrowed; each has its index, or a small table."""
 
 import django_filters
+from django import forms
 
 from dmtrigger.models import DirectMessage, Person, Refusal
 
@@ -23,8 +24,14 @@ class OptOutFilter(django_filters.FilterSet):
         fields = ("source", "name")
 
 
+class IdFilter(django_filters.NumberFilter):
+    """A row's id: a whole number."""
+
+    field_class = forms.IntegerField
+
+
 class RefusalFilter(django_filters.FilterSet):
-    comment_id = django_filters.NumberFilter()
+    comment_id = IdFilter()
 
     class Meta:
         model = Refusal

@@ -310,3 +310,15 @@ def test_refusals_are_found_by_rule_campaign_and_comment(api_of):
     for query in ({"rule": "too_short"}, {"campaign": campaign.pk}, {"comment_id": 7}):
         [row] = api.get("/refusals", query).json()["results"]
         assert (row["comment_id"], row["reason"]) == (7, "5 characters"), query
+
+
+@pytest.mark.parametrize("number", ["0.5", "7.5", "seven"])
+def test_a_comments_id_that_is_no_whole_number_is_a_400(api_of, number):
+    answer = api_of("dmtrigger.view_refusal").get("/refusals", {"comment_id": number})
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == ["comment_id"]
+
+
+def test_a_comments_id_beyond_all_others_finds_nothing(api_of):
+    answer = api_of("dmtrigger.view_refusal").get("/refusals", {"comment_id": "9" * 30})
+    assert (answer.status_code, answer.json()["results"]) == (200, [])
