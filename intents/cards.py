@@ -12,6 +12,25 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
+class Figures(NamedTuple):
+    """How good the training measured the model to be; None where its card does not say."""
+
+    average_precision: float | None
+    automatic_precision: float | None
+    calibration_error: float | None
+    examples: float | None
+
+
+def figures(card: Any) -> Figures:
+    """The figures by which models are told apart in a list."""
+    return Figures(
+        average_precision=number(card, "metrics", "average_precision"),
+        automatic_precision=number(card, "metrics", "automatic", "precision"),
+        calibration_error=number(card, "metrics", "calibration", "expected_error"),
+        examples=number(card, "metrics", "examples"),
+    )
+
+
 def tables(card: Mapping[str, Any]) -> list[Table]:
     """The card's parts: what stands at its top first, then a table for each part."""
     return list(_tables("Model", card, is_top=True))

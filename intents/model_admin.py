@@ -276,20 +276,19 @@ class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
 
     @admin.display(description="avg. precision")
     def average_precision(self, version: ModelVersion) -> str:
-        return _two_digits(cards.number(version.card, "metrics", "average_precision"))
+        return _two_digits(cards.figures(version.card).average_precision)
 
     @admin.display(description="precision ≥ 80")
     def automatic_precision(self, version: ModelVersion) -> str:
-        return _two_digits(cards.number(version.card, "metrics", "automatic", "precision"))
+        return _two_digits(cards.figures(version.card).automatic_precision)
 
     @admin.display(description="calib. error")
     def calibration_error(self, version: ModelVersion) -> str:
-        error = cards.number(version.card, "metrics", "calibration", "expected_error")
-        return _two_digits(error)
+        return _two_digits(cards.figures(version.card).calibration_error)
 
     @admin.display(description="measured on")
     def examples(self, version: ModelVersion) -> str:
-        count = cards.number(version.card, "metrics", "examples")
+        count = cards.figures(version.card).examples
         return "–" if count is None else f"{count:,}"
 
 

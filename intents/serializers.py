@@ -1,4 +1,4 @@
-"""The JSON of intents and reviews."""
+"""The JSON of intents, reviews and models."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from comments.serializers import CommentSerializer
-from intents.models import IntentResult, Label, Review
+from intents.cards import figures
+from intents.models import IntentResult, Label, ModelVersion, Review
 
 
 @extend_schema_field(
@@ -96,3 +97,51 @@ class DecisionSerializer(serializers.Serializer[Any]):
         allow_blank=True,
         help_text="what the comment really is; with an approval, purchase_intent or nothing",
     )
+
+
+class FiguresSerializer(serializers.Serializer[Any]):
+    """How good the training measured a model to be; null where its card does not say."""
+
+    average_precision = serializers.FloatField(allow_null=True)
+    automatic_precision = serializers.FloatField(
+        allow_null=True, help_text="precision from a score of 80 on"
+    )
+    calibration_error = serializers.FloatField(allow_null=True)
+    examples = serializers.IntegerField(
+        allow_null=True, help_text="how many comments it was measured on"
+    )
+
+
+class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
+    """A version of the model, what it does, and how good it was measured to be."""
+
+    figures = serializers.SerializerMethodField()
+    promoted_by = serializers.CharField(
+        source="promoted_by.username",
+        default=None,
+        read_only=True,
+        help_text="null: a release, or it never was",
+    )
+
+    @extend_schema_field(FiguresSerializer)
+    def get_figures(self, version: ModelVersion) -> dict[str, Any]:
+        return figures(version.card)._asdict()
+
+    class Meta:
+        model = ModelVersion
+        fields = (
+            "id",
+            "name",
+            "role",
+            "traffic_percent",
+            "figures",
+            "created_at",
+            "promoted_at",
+            "promoted_by",
+        )
+
+
+class ShareSerializer(serializers.Serializer[Any]):
+    """How much of the traffic a challenger answers."""
+
+    percent = serializers.IntegerField(min_value=1, max_value=100)

@@ -15,7 +15,7 @@ from intents.serializers import DecisionSerializer, IntentResultSerializer, Revi
 
 
 class Conflict(APIException):
-    """The review is not in a state in which this could be done."""
+    """The thing is not in a state in which this could be done."""
 
     status_code = status.HTTP_409_CONFLICT
 

@@ -21,6 +21,7 @@ from dmtrigger.views import (
     OptOutViewSet,
     RefusalViewSet,
 )
+from intents.model_views import ModelVersionViewSet
 from intents.views import IntentResultViewSet, ReviewViewSet
 from threadsagent import health, metrics
 
@@ -29,6 +30,7 @@ router.register("comments/monitor", MonitorViewSet)
 router.register("comments", CommentViewSet)
 router.register("intents", IntentResultViewSet)
 router.register("reviews", ReviewViewSet)
+router.register("models", ModelVersionViewSet)
 router.register("campaigns", CampaignViewSet)
 router.register("messages", DirectMessageViewSet)
 router.register("accounts", AccountViewSet)

@@ -38,7 +38,7 @@ MOST_QUERIES, MOST_SECONDS = 10, 0.2  # aimed at, for each list
 OK = 200
 API = (
     *("comments", "intents", "reviews", "campaigns", "messages", "accounts", "opt-outs"),
-    *("refusals", "conversions", "funnel"),
+    *("refusals", "conversions", "funnel", "models"),
 )
 SMALL, LARGE = "small", "large"
 

@@ -61,7 +61,7 @@ def test_a_user_without_permissions_may_do_nothing(api_of):
     nobody = api_of()
     for path in (
         *("comments", "intents", "reviews", "campaigns", "messages"),
-        *("accounts", "opt-outs", "refusals"),
+        *("accounts", "opt-outs", "refusals", "models"),
     ):
         assert nobody.get(f"/{path}").status_code == 403
     assert nobody.post("/comments/process", {}, format="json").status_code == 403

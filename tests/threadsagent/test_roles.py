@@ -87,6 +87,12 @@ TABLE = """
 ..VOC.A  /reviews/{pk}                                        GET
 ...O..A  /reviews/{pk}/approve                                POST
 ...O..A  /reviews/{pk}/reject                                 POST
+.....MA  /models                                              GET
+.....MA  /models/{pk}                                         GET
+.....MA  /models/{pk}/promote                                 POST
+.....MA  /models/{pk}/shadow                                  POST
+.....MA  /models/{pk}/share                                   POST
+.....MA  /models/{pk}/retire                                  POST
 ..VOC.A  /campaigns                                           GET
 ..VOC.A  /campaigns/{pk}                                      GET
 ..VOC.A  /messages                                            GET
@@ -239,7 +245,7 @@ SNVOCMA  /admin/logout/                                       POST
 VERSION = "/api/v1"
 CALLS = (
     *("/comments", "/intents", "/reviews", "/campaigns", "/messages", "/accounts", "/opt-outs"),
-    *("/refusals", "/conversions", "/funnel", "/people"),
+    *("/refusals", "/conversions", "/funnel", "/people", "/models"),
 )
 VIEWS = {"changelist": ["list"], "add": ["add"], "change": ["view", "change"]}
 VIEWS |= {"delete": ["delete"], "history": ["history"]}
