@@ -320,7 +320,9 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "threadsagent.problems.declare",
+        "dmtrigger.webhook_schema.add_headers",
     ],
+    "WEBHOOKS": ["dmtrigger.webhook_schema.MESSAGE", "dmtrigger.webhook_schema.TEST"],
     "ENUM_NAME_OVERRIDES": {
         "IntentLabelEnum": "intents.models.Label",
         "BatchStatusEnum": ["success", "partial", "error"],
