@@ -7,6 +7,7 @@ them, and what people wrote stays out of the details.
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import Model
 
 from dmtrigger.models import AuditEntry
 from intents.models import ModelVersion, Review
@@ -21,6 +22,12 @@ def record(actor: str, action: str, target: str, **details: Any) -> AuditEntry:
     return AuditEntry.objects.create(
         actor=actor, action=action, target=target[:200], details=details
     )
+
+
+def note_edit(actor: str, action: str, row: Model, changes: Any) -> None:
+    """Which fields of a row were changed, not what they hold: there are secrets among them."""
+    kind = str(row._meta.verbose_name)
+    record(actor, f"{action} {kind}", f"{kind} {row.pk}", name=str(row), changes=changes)
 
 
 def note_decision(review: Review, **_: Any) -> None:

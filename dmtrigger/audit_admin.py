@@ -14,10 +14,7 @@ from dmtrigger.models import Account, AuditEntry, Person
 
 
 class Audited(admin.ModelAdmin[Any]):
-    """Has what is added, changed and deleted on its pages noted in the audit log.
-
-    Which fields were changed is told, not what they hold: there are secrets among them.
-    """
+    """Has what is added, changed and deleted on its pages noted in the audit log."""
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> LogEntry:
         self._note(request, "add", obj, message)
@@ -33,14 +30,7 @@ class Audited(admin.ModelAdmin[Any]):
         return super().log_deletions(request, queryset)
 
     def _note(self, request: HttpRequest, action: str, obj: Model, message: Any) -> None:
-        kind = str(self.opts.verbose_name)
-        audit.record(
-            request.user.get_username(),
-            f"{action} {kind}",
-            f"{kind} {obj.pk}",
-            name=str(obj),
-            changes=message,
-        )
+        audit.note_edit(request.user.get_username(), action, obj, message)
 
 
 class ActionFilter(admin.SimpleListFilter):

@@ -1,5 +1,6 @@
 """The JSON of campaigns, messages, accounts, opt-outs and refusals."""
 
+from copy import copy
 from datetime import datetime
 from typing import Any
 
@@ -25,12 +26,46 @@ class VariantSerializer(serializers.ModelSerializer[Variant]):
     class Meta:
         model = Variant
         fields = ("id", "name", "template", "weight")
+        extra_kwargs = {"name": {"required": True}}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """As the admin's form does."""
+        if "name" not in attrs:  # which a PATCH does not ask for
+            raise serializers.ValidationError({"name": "This field is required."})
+        Variant(**attrs).clean()
+        return attrs
 
 
 class CampaignSerializer(serializers.ModelSerializer[Campaign]):
     """What is sent, under which posts, and when."""
 
-    variants = VariantSerializer(many=True, read_only=True)
+    variants = VariantSerializer(
+        many=True,
+        allow_empty=False,
+        help_text="all that there are to be, known by their names; others are deleted",
+    )
+
+    def validate_variants(self, variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """As the admin's form does."""
+        names = [variant["name"] for variant in variants]
+        if len(set(names)) < len(names):
+            raise serializers.ValidationError("Two variants have the same name.")
+        stored: dict[str, int] = {}
+        if self.instance is not None:
+            stored = dict(self.instance.variants.values_list("name", "weight"))
+        weights = (each.get("weight", stored.get(each["name"], 1)) for each in variants)
+        if not any(weights):
+            raise serializers.ValidationError("At least one variant needs a weight above 0.")
+        return variants
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """As the admin's form does, of the campaign as it is to be."""
+        wanted = copy(self.instance) or Campaign()
+        for name, value in attrs.items():
+            if name != "variants":
+                setattr(wanted, name, value)
+        wanted.clean()
+        return attrs
 
     class Meta:
         model = Campaign
@@ -48,6 +83,7 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
             "starts_at",
             "ends_at",
             "channel",
+            "endpoint",
             "link",
             "utm_source",
             "utm_medium",

@@ -1,4 +1,4 @@
-"""What integrators do over HTTP with campaigns, messages, accounts and opt-outs."""
+"""What integrators do over HTTP with messages, accounts and opt-outs."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -16,13 +16,11 @@ from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
 
 from comments.idempotency import idempotent
 from dmtrigger import outbox, pacing, people
-from dmtrigger.campaigns import in_order
 from dmtrigger.filters import MessageFilter, OptOutFilter, RefusalFilter
-from dmtrigger.models import Account, Campaign, DirectMessage, Person, Refusal
+from dmtrigger.models import Account, DirectMessage, Person, Refusal
 from dmtrigger.senders import senders
 from dmtrigger.serializers import (
     AccountSerializer,
-    CampaignSerializer,
     DirectMessageSerializer,
     NewOptOutSerializer,
     OptOutSerializer,
@@ -31,17 +29,6 @@ from dmtrigger.serializers import (
 )
 from intents.models import Review
 from intents.views import Conflict
-
-
-class CampaignViewSet(ReadOnlyModelViewSet[Campaign]):
-    """The campaigns; they are edited in the admin."""
-
-    queryset = in_order().prefetch_related("variants")
-    serializer_class = CampaignSerializer
-    required_permissions = {
-        "list": "dmtrigger.view_campaign",
-        "retrieve": "dmtrigger.view_campaign",
-    }
 
 
 class DirectMessageViewSet(ReadOnlyModelViewSet[DirectMessage]):

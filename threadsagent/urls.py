@@ -12,11 +12,11 @@ from rest_framework.routers import SimpleRouter
 from comments.views import CommentViewSet, MonitorViewSet
 from dmtrigger import incoming_views
 from dmtrigger.attribution_views import ConversionViewSet, FunnelViewSet
+from dmtrigger.campaign_views import CampaignViewSet
 from dmtrigger.opt_out import opt_out
 from dmtrigger.privacy_views import PersonDataViewSet, data_deletion, data_deletion_status
 from dmtrigger.views import (
     AccountViewSet,
-    CampaignViewSet,
     DirectMessageViewSet,
     OptOutViewSet,
     RefusalViewSet,

@@ -94,7 +94,9 @@ TABLE = """
 .....MA  /models/{pk}/share                                   POST
 .....MA  /models/{pk}/retire                                  POST
 ..VOC.A  /campaigns                                           GET
+....C.A  /campaigns                                           POST
 ..VOC.A  /campaigns/{pk}                                      GET
+....C.A  /campaigns/{pk}                                      PATCH
 ..VOC.A  /messages                                            GET
 ..VOC.A  /messages/{pk}                                       GET
 ...O..A  /messages/{pk}/cancel                                POST

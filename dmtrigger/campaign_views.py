@@ -1,0 +1,60 @@
+"""Campaigns over HTTP: seen, made and edited, by the rules of the admin."""
+
+from typing import cast
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ReadOnlyModelViewSet
+
+from comments.idempotency import idempotent
+from dmtrigger import campaign_editing
+from dmtrigger.campaigns import in_order
+from dmtrigger.models import Campaign
+from dmtrigger.serializers import CampaignSerializer
+
+
+class CampaignViewSet(ReadOnlyModelViewSet[Campaign]):
+    """The campaigns, each with the wordings of its message."""
+
+    queryset = in_order().prefetch_related("variants")
+    serializer_class = CampaignSerializer
+    required_permissions = {
+        "list": "dmtrigger.view_campaign",
+        "retrieve": "dmtrigger.view_campaign",
+        "create": "dmtrigger.add_campaign",
+        "partial_update": "dmtrigger.change_campaign",
+    }
+
+    @extend_schema(responses={201: CampaignSerializer})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Make a campaign. It answers comments at once, unless `is_active` is false."""
+        said = CampaignSerializer(data=request.data)
+        said.is_valid(raise_exception=True)
+        values = said.validated_data
+        variants = values.pop("variants")
+        campaign = campaign_editing.add(values, variants, cast(AbstractBaseUser, request.user))
+        return Response(self._shown(campaign.pk), status.HTTP_201_CREATED)
+
+    @idempotent
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change what is given. `variants` are all that there are to be, known by their names:
+        what is left out of one stays, and one that is left out is deleted."""
+        self.get_object()  # a 404 for what is no key at all
+        with transaction.atomic():
+            campaign = get_object_or_404(Campaign.objects.select_for_update(), pk=pk)
+            said = CampaignSerializer(campaign, data=request.data, partial=True)
+            said.is_valid(raise_exception=True)
+            values = said.validated_data
+            variants = values.pop("variants", None)
+            user = cast(AbstractBaseUser, request.user)
+            campaign_editing.change(campaign, values, variants, user)
+        return Response(self._shown(campaign.pk))
+
+    def _shown(self, pk: int) -> object:
+        return self.get_serializer(self.get_queryset().get(pk=pk)).data
