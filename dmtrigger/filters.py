@@ -24,7 +24,7 @@ class OptOutFilter(django_filters.FilterSet):
         fields = ("source", "name")
 
 
-class IdFilter(django_filters.NumberFilter):
+class IdFilter(django_filters.Filter):
     """A row's id: a whole number."""
 
     field_class = forms.IntegerField
