@@ -47,6 +47,7 @@ def test_an_operator_approves_one_review_with_the_message_in_view(console):
 def test_an_operator_rejects_several_at_once(console):
     ReviewFactory.create_batch(3)
     console.get_by_role("link", name="Reviews", exact=True).first.click()
+    console.wait_for_url("**/admin/intents/review/")  # before, no script listens to the box
     console.get_by_label("Select all objects on this page for an action").check()
     console.get_by_label("Action:").select_option(label="Reject: send nothing")
     console.get_by_title("Run the selected action").click()
