@@ -76,7 +76,7 @@ manage: setup ## Run manage.py on the running system (make manage ARGS="import_c
 	fi
 	exec $(PY) manage.py $(ARGS)
 
-test: setup ## Run all tests, about 6 minutes (make test ARGS="-k foo")
+test: setup ## Run all tests, about 12 minutes (make test ARGS="-k foo")
 	@exec $(PY) -m pytest $(ARGS)
 
 bench-ingest: setup ## Measure how fast comments come in, about 20 minutes (docs/benchmarks.md)
