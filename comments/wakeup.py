@@ -5,9 +5,12 @@ costs time until the next sweep, never data, and never an error to whoever store
 does it cost everybody a time-out: after a failure the broker is left alone for `RETRY_SECONDS`.
 """
 
+from __future__ import annotations  # Task is generic only in the stubs
+
 import logging
 import math
 from datetime import datetime
+from typing import Any
 
 from celery import Task
 from circuitbreaker import CircuitBreaker
@@ -27,7 +30,7 @@ LONGEST_COUNTDOWN = 30  # seconds; a worker holds what is due later in its memor
 breaker = CircuitBreaker(failure_threshold=1, recovery_timeout=RETRY_SECONDS)
 
 
-def wake(task: Task, seconds: float = 0) -> None:  # type: ignore[type-arg]  # generic only in the stubs
+def wake(task: Task[Any, Any], seconds: float = 0) -> None:
     """Publish one message without arguments for `task`, to be done in so many seconds.
 
     A dead broker is logged and counted. What is due late is left to the sweep.
@@ -53,30 +56,27 @@ def wake(task: Task, seconds: float = 0) -> None:  # type: ignore[type-arg]  # g
         metrics.WAKE_UPS.labels(task.name, "sent").inc()
 
 
-def wake_unless_woken(task: Task, seconds: float = 0) -> None:  # type: ignore[type-arg]
+def wake_unless_woken(task: Task[Any, Any], seconds: float = 0) -> None:
     """As `wake`, but nothing where a message is on its way already that no worker has begun with.
 
     The task calls `begun` before it looks: what is committed by now, it will see. So the busier the
     workers are, the more each task finds, and the fewer find nothing.
     """
 
-    def is_first(client: Redis) -> bool:
-        return bool(client.set(_on_its_way(task), 1, nx=True, ex=ON_ITS_WAY_SECONDS))
-
-    if redis.ask("wake-up", is_first) is not False:  # None: nobody knows
+    if _is_first(_on_its_way(task), ON_ITS_WAY_SECONDS) is not False:  # None: nobody knows
         wake(task, seconds)
 
 
-def begun(task: Task) -> None:  # type: ignore[type-arg]
+def begun(task: Task[Any, Any]) -> None:
     """A worker has begun with the task: what is stored from now on needs another message."""
     redis.ask("wake-up", lambda client: client.delete(_on_its_way(task)))
 
 
-def _on_its_way(task: Task) -> str:  # type: ignore[type-arg]
+def _on_its_way(task: Task[Any, Any]) -> str:
     return f"woken:{task.name}"
 
 
-def wake_once(task: Task, moment: datetime) -> None:  # type: ignore[type-arg]
+def wake_once(task: Task[Any, Any], moment: datetime) -> None:
     """Have `task` woken at `moment`, once however many workers ask for that.
 
     Without Redis nobody knows who has asked already, so it is left to the sweep.
@@ -85,9 +85,14 @@ def wake_once(task: Task, moment: datetime) -> None:  # type: ignore[type-arg]
     if seconds > LONGEST_COUNTDOWN:
         return
     key = f"wake:{task.name}:{moment.timestamp()}"
-
-    def is_first(client: Redis) -> bool:
-        return bool(client.set(key, 1, nx=True, ex=math.ceil(seconds) + EXPIRES_SECONDS))
-
-    if redis.ask("wake-up", is_first):
+    if _is_first(key, math.ceil(seconds) + EXPIRES_SECONDS):
         wake(task, seconds)
+
+
+def _is_first(key: str, seconds: int) -> bool | None:
+    """Whether nobody has asked for this within so many seconds; None without Redis."""
+
+    def note(client: Redis) -> bool:
+        return bool(client.set(key, 1, nx=True, ex=seconds))
+
+    return redis.ask("wake-up", note)

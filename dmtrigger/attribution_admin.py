@@ -13,9 +13,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
-from comments.admin import ReadOnlyAdmin, ids_of
+from comments.admin import CsvExport, ReadOnlyAdmin, ids_of
 from comments.came_in import CameIn
-from comments.csv_export import CsvExport
 from dmtrigger import funnel
 from dmtrigger.comparing import MIN_SENT, Rate
 from dmtrigger.funnel import By, Comparison, Row

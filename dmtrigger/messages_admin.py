@@ -13,9 +13,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
-from comments.admin import FirstRows, ReadOnlyAdmin, ids_of
+from comments.admin import CsvExport, FirstRows, ReadOnlyAdmin, ids_of
 from comments.came_in import CameIn
-from comments.csv_export import CsvExport
 from dmtrigger import outbox, pacing
 from dmtrigger.models import DeliveryAttempt, DirectMessage, MessageEvent
 from dmtrigger.page_buttons import PageButtons

@@ -9,8 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
-from comments.admin import ReadOnlyAdmin, ids_of
-from comments.csv_export import CsvExport
+from comments.admin import CsvExport, ReadOnlyAdmin, ids_of
 from comments.models import Comment
 from dmtrigger.models import Refusal
 

@@ -340,11 +340,8 @@ class ReviewAdmin(ReviewList):
                 corrected_label=corrected_label,
                 told=told,
             )
-        except AlreadyDecided as problem:
-            messages.error(request, f"{review.intent.comment}: {problem}")
-            return False
-        except Review.DoesNotExist:
-            messages.error(request, f"Review {review.pk} is gone: its comment was retired.")
+        except (AlreadyDecided, Review.DoesNotExist) as problem:
+            messages.error(request, _too_late(review, problem))
             return False
         if not is_new:
             messages.warning(request, f"{review.intent.comment}: {describe(decided)}")
@@ -363,11 +360,8 @@ class ReviewAdmin(ReviewList):
             raise TooLate(f"the platform takes no answer after {closes:%Y-%m-%d %H:%M}")
         try:
             reviews.snooze(review.pk, until, user_id(request))
-        except AlreadyDecided as problem:
-            messages.error(request, f"{review.intent.comment}: {problem}")
-            return False
-        except Review.DoesNotExist:
-            messages.error(request, f"Review {review.pk} is gone: its comment was retired.")
+        except (AlreadyDecided, Review.DoesNotExist) as problem:
+            messages.error(request, _too_late(review, problem))
             return False
         return True
 
@@ -481,6 +475,13 @@ def _ticked(request: HttpRequest, queryset: QuerySet[Review]) -> QuerySet[Review
         ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
         queryset = Review.objects.filter(pk__in=ticked)
     return FirstRows.of(queryset.select_related("intent__comment"))
+
+
+def _too_late(review: Review, problem: Exception) -> str:
+    """What an operator is told whose review was decided, or retired, before."""
+    if isinstance(problem, AlreadyDecided):
+        return f"{review.intent.comment}: {problem}"
+    return f"Review {review.pk} is gone: its comment was retired."
 
 
 def _authors(chosen: QuerySet[Review]) -> list[people.Who]:
