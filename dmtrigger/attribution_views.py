@@ -49,6 +49,7 @@ class ConversionViewSet(ReadOnlyModelViewSet[Conversion]):
 
     def get_permissions(self) -> list[BasePermission]:
         """The signature is what lets a call of the shop in, see `create`."""
+        # the stubs of DRF say a sequence of something else
         return [] if self.action == "create" else super().get_permissions()  # type: ignore[return-value]
 
     def get_throttles(self) -> list[BaseThrottle]:

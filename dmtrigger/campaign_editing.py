@@ -67,4 +67,5 @@ def _set(row: Model, values: dict[str, Any]) -> list[str]:
         setattr(row, name, values[name])
     if changed:
         row.save(update_fields=changed)
+    # the stubs think of relations from elsewhere, which have no such name; none is changed here
     return [capfirst(str(row._meta.get_field(name).verbose_name)) for name in changed]  # type: ignore[union-attr]

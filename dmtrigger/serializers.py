@@ -224,6 +224,7 @@ class OptOutSerializer(serializers.ModelSerializer[Person]):
 class NewOptOutSerializer(serializers.Serializer[Any]):
     """Who wants no messages, and for how long."""
 
+    # every field of DRF has an attribute of this name too
     source = serializers.CharField(min_length=1, max_length=50)  # type: ignore[assignment]
     name = serializers.CharField(min_length=1, max_length=MAX_ID_LENGTH)
     days = serializers.IntegerField(

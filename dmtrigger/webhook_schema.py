@@ -64,6 +64,7 @@ class TestWebhookSerializer(serializers.Serializer[Any]):
     type = serializers.ChoiceField(["test"])
     id = serializers.CharField(help_text="as in the header `webhook-id`")
     created_at = serializers.DateTimeField(help_text="when it was asked for")
+    # every serializer of DRF has an attribute of this name too
     data = serializers.DictField(help_text="empty")  # type: ignore[assignment]
 
 
