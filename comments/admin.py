@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -43,6 +44,21 @@ class FirstRows(Paginator[Any]):
         return rows[: cls.most]
 
 
+class NewestFirst(ChangeList):
+    """A list by its key, the highest first; what `FirstRows` leaves out begins at a key as well."""
+
+    def older(self) -> str | None:
+        """The query string of the rows below those that are counted, if there are any."""
+        most = FirstRows.most
+        if self.result_count < most:
+            return None
+        keys = self.queryset.values_list("pk", flat=True)[most - 1 : most + 1]
+        if len(keys) < 2:
+            return None
+        below = {f"{self.lookup_opts.pk.attname}__lt": keys[0]}
+        return self.get_query_string(below, remove=[PAGE_VAR])
+
+
 def ids_of(external_id: str) -> list[int]:
     """Our ids of the comments that have this id on a platform."""
     known = SeenComment.objects.filter(external_id=external_id)
@@ -66,6 +82,9 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     paginator = FirstRows
     show_full_result_count = False
     sortable_by = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NewestFirst
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

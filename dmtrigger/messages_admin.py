@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
-from comments.admin import CsvExport, FirstRows, ReadOnlyAdmin, ids_of
+from comments.admin import CsvExport, FirstRows, NewestFirst, ReadOnlyAdmin, ids_of
 from comments.came_in import CameIn
 from dmtrigger import outbox, pacing
 from dmtrigger.models import DeliveryAttempt, DirectMessage, MessageEvent
@@ -38,7 +38,7 @@ class DeliveryAttemptInline(admin.TabularInline[DeliveryAttempt, DirectMessage])
     extra = 0
 
 
-class MessageList(ChangeList):
+class MessageList(NewestFirst):
     """Asks for the expected times of a whole page at once."""
 
     def get_results(self, request: HttpRequest) -> None:
