@@ -5,7 +5,9 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_postrun, task_prerun
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init
+
+from threadsagent import tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "threadsagent.settings")
 
@@ -20,6 +22,11 @@ def use_django_logging(**_: Any) -> None:
     from django.conf import settings
 
     logging.config.dictConfig(settings.LOGGING)
+
+
+@worker_process_init.connect
+def start_tracing(**_: Any) -> None:
+    tracing.start("worker")
 
 
 @task_prerun.connect
