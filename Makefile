@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run manage test bench-ingest bench-intents bench-dm bench-console chaos-dm lint format lock clean
+.PHONY: help setup run manage secrets test bench-ingest bench-intents bench-dm bench-console chaos-dm lint format lock clean
 
 # Paths are relative to this folder, so that its own path may hold spaces.
 PYTHON ?=
@@ -75,6 +75,30 @@ manage: setup ## Run manage.py on the running system (make manage ARGS="import_c
 		echo "(ThreadsAgent is not running here: what needs its database will fail.)" >&2
 	fi
 	exec $(PY) manage.py $(ARGS)
+
+# Containers run as several users, so the files can be read by all, and the folder by its owner.
+# Each is made once: to change one, remove it and those that hold it too, and make them again.
+secrets: ## Make secrets/, the passwords and keys of compose.yaml
+	@umask 022
+	mkdir -p -m 700 secrets
+	keep() { [ -e secrets/$$1 ] || { printf '%s\n' "$$2" > secrets/$$1.new; mv secrets/$$1{.new,}; }; }
+	for name in secret_key metrics_token grafana_password demo_password fake_platform_app_secret \
+		postgres_password database_password redis_password rabbitmq_password; do
+		keep $$name $$(od -An -v -tx1 -N24 /dev/urandom | tr -d ' \n')
+	done
+	database=$$(<secrets/database_password)
+	redis=$$(<secrets/redis_password)
+	rabbitmq=$$(<secrets/rabbitmq_password)
+	keep database_url "postgres://threadsagent:$$database@postgres:5432/threadsagent"
+	keep role.sql "CREATE ROLE threadsagent LOGIN PASSWORD '$$database';"$$'\n'"CREATE DATABASE threadsagent OWNER threadsagent;"
+	keep redis_url "redis://:$$redis@redis:6379/0"
+	keep redis.conf "requirepass $$redis"
+	keep broker_url "amqp://threadsagent:$$rabbitmq@rabbitmq:5672//"
+	keep rabbitmq.conf "default_user = threadsagent"$$'\n'"default_pass = $$rabbitmq"
+	# Other services' secrets, for alerts: empty until you fill them in.
+	for name in slack-url pagerduty-key smtp-password; do
+		keep $$name ""
+	done
 
 test: setup ## Run all tests, about 12 minutes (make test ARGS="-k foo")
 	@exec $(PY) -m pytest $(ARGS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 from argparse import ArgumentTypeError
@@ -25,6 +24,7 @@ from threadsagent.fake_platform.player import (
 from threadsagent.fake_platform.server import HOURLY_LIMIT, running
 from threadsagent.fake_platform.store import Store
 from threadsagent.fake_platform.webhooks import WebhookTarget
+from threadsagent.settings import env
 
 # A secret is not for a command line, which every user of the machine can list.
 TOKEN_VARIABLE = "FAKE_PLATFORM_PUSH_TOKEN"  # noqa: S105 - a variable's name
@@ -145,7 +145,7 @@ def _push_target(url: str | None, rate: float | None) -> PushTarget | None:
         return None
     if rate is None:
         raise CommandError("--push-url pushes played comments: it needs --play")
-    token = os.environ.get(TOKEN_VARIABLE, "")
+    token = env.str(TOKEN_VARIABLE, default="")
     if not token:
         raise CommandError(f"--push-url needs a token in {TOKEN_VARIABLE}")
     return PushTarget(url, token)
@@ -154,7 +154,7 @@ def _push_target(url: str | None, rate: float | None) -> PushTarget | None:
 def _webhook_target(url: str | None) -> WebhookTarget | None:
     if url is None:
         return None
-    secret = os.environ.get(SECRET_VARIABLE, "")
+    secret = env.str(SECRET_VARIABLE, default="")
     if not secret:
         raise CommandError(f"--webhook-url needs a secret in {SECRET_VARIABLE}")
     return WebhookTarget(url, secret)

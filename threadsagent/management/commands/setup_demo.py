@@ -1,5 +1,4 @@
 import json
-import os
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +19,7 @@ from threadsagent.roles import (
     OPERATORS,
     VIEWERS,
 )
+from threadsagent.settings import env
 
 USERS = {
     "demo": ADMINISTRATORS,
@@ -41,7 +41,7 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def handle(self, **_: Any) -> None:
-        password = os.environ.get("DEMO_PASSWORD")
+        password = env.str("DEMO_PASSWORD", default="")
         if not password:
             raise CommandError("set DEMO_PASSWORD")
         _make_users(password)
