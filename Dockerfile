@@ -63,7 +63,6 @@ USER 10001:10001
 FROM base AS training
 COPY --from=training-packages /venv /venv
 COPY --from=project /app /app
-CMD ["python", "manage.py", "train_intent_model", "--reviews"]
 
 
 FROM base AS serving

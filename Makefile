@@ -118,7 +118,7 @@ bench-console: setup ## Measure the console's pages with 5 million comments, abo
 chaos-dm: setup ## Break everything while 10,000 messages are sent, about 5 minutes
 	@exec $(PY) -m tests.chaos $(ARGS)
 
-lint: setup ## Check style, types, imports, migrations and the API schema
+lint: setup ## Check style, types, imports, migrations, the API schema, the image's files
 	@set -x
 	# Without a cache: what an import belongs to changes with files that are not looked at again.
 	$(PY) -m ruff check --no-cache .
@@ -130,6 +130,8 @@ lint: setup ## Check style, types, imports, migrations and the API schema
 	$(PY) -W 'ignore:Got an error checking a consistent migration history' \
 		manage.py makemigrations --check --dry-run
 	$(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
+	$(VENV)/bin/hadolint Dockerfile
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
 format: setup ## Format the code
 	@$(PY) -m ruff check --fix-only .
