@@ -224,7 +224,10 @@ def test_its_web_and_worker_analyse_a_comment_with_the_model_in_it(image, secret
     _token, key = AuthToken.objects.create(UserFactory(is_superuser=True))
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with image.service("web", port) as log, image.service("worker-analyze", free_port()) as worker_log:
+    with (
+        image.service("web", port) as log,
+        image.service("worker-analyze", free_port()) as worker_log,
+    ):
         eventually(lambda: answers(f"{url}/health/live"), "web", log=log)
         assert httpx.get(f"{url}/health").json()["status"] == "ok"
         assert answers(f"{url}/static/admin/css/base.css")
