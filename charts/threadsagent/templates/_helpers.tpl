@@ -122,35 +122,71 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* Settings and secrets, as variables. */}}
-{{- define "threadsagent.envFrom" -}}
-envFrom:
-  - configMapRef:
-      name: {{ include "threadsagent.fullname" . }}
-  - secretRef:
-      name: {{ include "threadsagent.secretName" . }}
+{{/* Names of the secrets that the pods read, with commas between. */}}
+{{- define "threadsagent.secretNames" -}}
+{{- if .Values.secret.existing -}}
+{{- join "," .Values.secret.keys -}}
+{{- else -}}
+{{- include "threadsagent.secretValues" . | fromYaml | keys | sortAlpha | join "," -}}
+{{- end -}}
 {{- end }}
 
 {{/*
-Each pod has its own folder for the metrics of its processes: Prometheus adds the pods up.
-`/tmp` is the one other place that can be written to.
+Settings as variables, and for each secret the variable that names its file: what stands in the
+environment is inherited by every child process. More variables may follow. Takes (list $ settings).
 */}}
+{{- define "threadsagent.env" -}}
+envFrom:
+  - configMapRef:
+      name: {{ last . }}
+env:
+  {{- range splitList "," (include "threadsagent.secretNames" (first .)) }}
+  - name: {{ . }}_FILE
+    value: /run/secrets/threadsagent/{{ . }}
+  {{- end }}
+{{- end }}
+
+{{/* `/tmp` is the one place that every process may write to. More mounts may follow. */}}
 {{- define "threadsagent.mounts" -}}
 volumeMounts:
   - name: tmp
     mountPath: /tmp
-  - name: metrics
-    mountPath: /run/metrics
+  - name: secrets
+    mountPath: /run/secrets/threadsagent
+    readOnly: true
 {{- end }}
 
+{{/* Takes (list $ secret). */}}
 {{- define "threadsagent.volumes" -}}
 volumes:
   - name: tmp
     emptyDir:
       sizeLimit: 1Gi
-  - name: metrics
-    emptyDir:
-      sizeLimit: 256Mi
+  - name: secrets
+    secret:
+      secretName: {{ last . }}
+      defaultMode: 0440
+      items:
+        {{- range splitList "," (include "threadsagent.secretNames" (first .)) }}
+        - {key: {{ . }}, path: {{ . }}}
+        {{- end }}
+{{- end }}
+
+{{/* Each pod has a folder of its own in which its processes count; Prometheus adds the pods up. */}}
+{{- define "threadsagent.metricsEnv" -}}
+- name: PROMETHEUS_MULTIPROC_DIR
+  value: /run/metrics
+{{- end }}
+
+{{- define "threadsagent.metricsMount" -}}
+- name: metrics
+  mountPath: /run/metrics
+{{- end }}
+
+{{- define "threadsagent.metricsVolume" -}}
+- name: metrics
+  emptyDir:
+    sizeLimit: 256Mi
 {{- end }}
 
 {{/* Pods begin anew when what they have read at their start has changed. */}}
@@ -171,11 +207,9 @@ initContainers:
   - name: wait-for-migrations
     {{- include "threadsagent.container" . | nindent 4 }}
     command: [sh, -c, "until python manage.py migrate --check; do sleep 2; done"]
-    {{- include "threadsagent.envFrom" . | nindent 4 }}
+    {{- include "threadsagent.env" (list . (include "threadsagent.fullname" .)) | nindent 4 }}
     resources: {{- toYaml .Values.migrations.resources | nindent 6 }}
-    volumeMounts:
-      - name: tmp
-        mountPath: /tmp
+    {{- include "threadsagent.mounts" . | nindent 4 }}
 {{- end }}
 {{- end }}
 
