@@ -1,6 +1,7 @@
 """The objects belong together: names, selectors, references, what rolls the pods."""
 
 import hashlib
+import re
 import tomllib
 
 import pytest
@@ -299,6 +300,25 @@ def test_every_process_is_scraped_once(objects):
         ports = {p["name"] for c in pod["spec"]["containers"] for p in c.get("ports", [])}
         by_pod = matches(selector, pod["metadata"]["labels"])
         assert by_pod == ("metrics" in ports), name
+
+
+def test_rules_and_dashboards_know_each_process_by_job_and_component():
+    objects = render("prod")
+    found = set()
+    for monitor in of_kind(objects, "ServiceMonitor", "PodMonitor"):
+        spec = monitor["spec"]
+        (endpoint,) = spec.get("endpoints") or spec["podMetricsEndpoints"]
+        (rule,) = endpoint["relabelings"]
+        (source,) = rule["sourceLabels"]
+        for _name, pod in pods(objects):
+            labels = pod["metadata"]["labels"]
+            if matches(spec["selector"], labels):
+                meta = {f"__meta_kubernetes_pod_label_{re.sub('[./-]', '_', k)}": k for k in labels}
+                component = re.fullmatch(rule["regex"], labels[meta[source]])
+                assert component is not None
+                found.add((labels[spec["jobLabel"]], component[1]))
+    components = ("web", "analyze", "send", "poll", "default", "beat")
+    assert found == {("threadsagent", each) for each in components}
 
 
 def test_rules_and_dashboards_are_those_of_the_files():
