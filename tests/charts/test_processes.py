@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -115,7 +116,7 @@ def start(stack: ExitStack, objects: list[Object], folder: Path, *components: st
     pods = [stack.enter_context(running(objects, each, folder / each)) for each in components]
     for pod in pods:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            eventually(lambda pod=pod, probe=probe: pod.passes(probe), probe, log=pod.log)
+            eventually(partial(pod.passes, probe), probe, log=pod.log)
     return pods
 
 
