@@ -98,6 +98,21 @@ def test_exactly_those_reach_each_other_who_must(environment):
     assert connections(environment) - dns == must(environment)
 
 
+def test_traces_may_leave_where_they_are_wanted():
+    def tracing(*values: str) -> set[str]:
+        policies = of_kind(render("prod", *values), "NetworkPolicy")
+        return {
+            policy["metadata"]["name"].removeprefix("threadsagent-")
+            for policy in policies
+            for rule in policy["spec"].get("egress", ())
+            if any(port["port"] == 4318 for port in rule["ports"])
+        }
+
+    assert tracing() == set()
+    endpoint = "settings.OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318"
+    assert tracing(f"--set={endpoint}") == {"web", *WORKERS}
+
+
 @pytest.mark.parametrize("environment", AROUND)
 def test_names_are_looked_up_over_udp_and_over_tcp(environment):
     policies = of_kind(render(environment), "NetworkPolicy")
