@@ -1,6 +1,7 @@
 """The one way in: every comment, wherever it comes from, is stored by `ingest`."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -84,12 +85,14 @@ def ingest(
     """
     metrics.ATTEMPTS.inc(len(items))
     with metrics.DURATION.time():
-        comments, rejected = parse_batch(items, post_id)
+        with metrics.STAGES.labels("decode").time():
+            comments, rejected = parse_batch(items, post_id)
         unique: dict[str, NewComment] = {}
         for comment in comments:
             unique.setdefault(comment.external_id, comment)  # the first of two is kept
         try:
-            known = recent.known(source, list(unique))
+            with metrics.STAGES.labels("dedupe").time():
+                known = recent.known(source, list(unique))
             unknown = [comment for comment in unique.values() if comment.external_id not in known]
             stored, refused = _store(unknown, Origin(source, account))
         except DatabaseError:
@@ -111,12 +114,13 @@ def _store(comments: list[NewComment], origin: Origin) -> tuple[int, dict[str, s
     refused: dict[str, str] = {}
     if not comments:
         return 0, refused
+    begun = time.perf_counter()
     with transaction.atomic():
         stored = _insert(comments, origin, refused)
         if len(refused) == len(comments) > 1:  # then it is not the comments
             raise DatabaseError(f"every comment is refused: {next(iter(refused.values()))}")
         ids = [c.external_id for c in comments if c.external_id not in refused]
-        transaction.on_commit(partial(_announce, stored, ids, origin.source), robust=True)
+        transaction.on_commit(partial(_announce, stored, ids, origin.source, begun), robust=True)
     return stored, refused
 
 
@@ -170,9 +174,11 @@ def _locate(
     ]
 
 
-def _announce(stored: int, ids: list[str], source: str) -> None:
+def _announce(stored: int, ids: list[str], source: str, begun: float) -> None:
     """After the commit: remember the ids, and tell that there is something to analyse."""
-    recent.remember(source, ids)
-    if stored:
-        logger.info("comments stored", extra={"source": source, "stored": stored})
-        comments_stored.send(sender="comments.ingest", count=stored)
+    metrics.STAGES.labels("store").observe(time.perf_counter() - begun)
+    with metrics.STAGES.labels("queue").time():
+        recent.remember(source, ids)
+        if stored:
+            logger.info("comments stored", extra={"source": source, "stored": stored})
+            comments_stored.send(sender="comments.ingest", count=stored)

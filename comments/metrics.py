@@ -16,6 +16,13 @@ DURATION = Histogram(
     "Time of one ingest, from the items as they came to the commit",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
+STAGES = Histogram(
+    "comment_processing_stage_duration_seconds",
+    "Time of the parts of an ingest: a page fetched, a batch decoded, looked up in Redis, stored"
+    " (to the commit), its wake-up sent",
+    ["stage"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
 WAKE_UPS = Counter("wake_ups_total", "Wake-up messages to the broker", ["task", "outcome"])
 CACHE_HITS = Counter(
     "comment_deduplication_cache_hits_total", "Comments that Redis knew, so the database was spared"
@@ -26,3 +33,11 @@ CACHE_MISSES = Counter(
 REDIS_SKIPPED = Counter(
     "redis_skipped_total", "Times that something was done without Redis's answer", ["purpose"]
 )
+
+# What is known beforehand is there from the start, with zero: a rate needs two samples.
+for error_type in ("validation", "database", "source", "timeout", "unexpected"):
+    ERRORS.labels(error_type)
+for stage in ("fetch", "decode", "dedupe", "store", "queue"):
+    STAGES.labels(stage)
+for purpose in ("deduplication", "wake-up", "answers", "clicks", "rate_limit", "metrics"):
+    REDIS_SKIPPED.labels(purpose)

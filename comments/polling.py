@@ -86,7 +86,7 @@ def _pages(post_id: str, source: str, cursor: str, deadline: float) -> Iterator[
     seen = {cursor}
     while True:
         try:
-            with requests_end_by(deadline):
+            with metrics.STAGES.labels("fetch").time(), requests_end_by(deadline):
                 page = fetch_page(post_id, cursor)
         except SourceError as error:
             if time.monotonic() >= deadline:

@@ -1,8 +1,10 @@
 """The queue of comments that nobody has analysed: the rows themselves (`analyzed_at IS NULL`)."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from comments.models import Comment
 
@@ -20,6 +22,13 @@ def claim_unanalyzed(limit: int) -> list[Comment]:
 def mark_analyzed(comments: Sequence[Comment]) -> None:
     """Take comments out of the queue, in the transaction that stores what became of them."""
     Comment.objects.filter(pk__in=[comment.pk for comment in comments]).update(analyzed_at=Now())
+
+
+def longest_wait() -> timedelta:
+    """For how long the oldest of the comments that wait has been stored."""
+    waiting = Comment.objects.filter(analyzed_at=None).order_by("id")
+    oldest = waiting.values_list("created_at", flat=True).first()
+    return timezone.now() - oldest if oldest else timedelta(0)
 
 
 def count_unanalyzed() -> int:

@@ -197,7 +197,7 @@ def waiting(wanted: Collection[What]) -> dict[What, Waiting]:
     rows: dict[What, tuple[QuerySet[Any], str]] = {
         What.COMMENTS: (Comment.objects.filter(analyzed_at=None), "created_at"),
         What.REVIEWS: (pending, "flagged_at"),
-        What.CLOSING: (pending.filter(Exists(_closing(timezone.now()))), "flagged_at"),
+        What.CLOSING: (pending.filter(Exists(_closing(timezone.now(), CLOSES_SOON))), "flagged_at"),
         What.UNKNOWN: (
             DirectMessage.objects.filter(state=State.UNKNOWN, next_attempt_at=None),
             "claimed_at",
@@ -216,12 +216,17 @@ def _counted(what: What, rows: QuerySet[Model], since: str) -> QuerySet[Any, Any
     return counted
 
 
-def _closing(now: datetime) -> QuerySet[Comment]:
+def count_closing(within: timedelta) -> int:
+    """How many of the reviews that wait can be answered for less than that."""
+    return reviews.waiting().filter(Exists(_closing(timezone.now(), within))).count()
+
+
+def _closing(now: datetime, within: timedelta) -> QuerySet[Comment]:
     """The comment of a review, where its platform soon takes no answer to it any more."""
     soon = Q()
     for sender in senders().values():
         closed = now - sender.window
-        soon |= Q(source=sender.name, posted_at__gt=closed, posted_at__lte=closed + CLOSES_SOON)
+        soon |= Q(source=sender.name, posted_at__gt=closed, posted_at__lte=closed + within)
     return Comment.objects.filter(soon, pk=OuterRef("intent_id"))
 
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, Min, OuterRef
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from comments.parsing import storable
@@ -430,6 +431,24 @@ def count_by_state() -> dict[str, int]:
     return {state.value: 0 for state in State} | dict(rows)
 
 
+def longest_overdue() -> timedelta:
+    """For how long the message that is first due has had nothing in its way."""
+    now = timezone.now()
+    free_since = Greatest("next_attempt_at", "account__paused_until", "account__next_slot_at")
+    free = DirectMessage.objects.annotate(free_since=free_since).filter(
+        sender__in=senders(), state__in=CLAIMABLE, next_attempt_at__lte=now, free_since__lte=now
+    )
+    first = free.aggregate(at=Min("free_since"))["at"]
+    return now - first if first else timedelta(0)
+
+
+def next_expiry() -> timedelta | None:
+    """The time left to the waiting message that expires first; None when none waits."""
+    waiting = DirectMessage.objects.filter(state=State.PENDING, next_attempt_at__isnull=False)
+    first = waiting.aggregate(at=Min("expires_at"))["at"]
+    return max(first - timezone.now(), timedelta(0)) if first else None
+
+
 def _expire(message: DirectMessage) -> None:
     reason = "the platform's window closed while it waited"
     if message.last_error:
@@ -461,6 +480,9 @@ def _move(
 
     def tell() -> None:
         metrics.MESSAGES.labels(state).inc()
+        if state is State.SENT and message.sent_at and not by:  # a person may settle it days later
+            seconds = (message.sent_at - message.posted_at).total_seconds()
+            metrics.TO_MESSAGE.observe(max(seconds, 0))
         logger.info(
             "message moved",
             extra={

@@ -108,8 +108,8 @@ def has_slot(account: Account, sender: Sender, now: datetime) -> bool:
         account.next_slot_at = _free_at(taken, count - limit, now)
         account.save(update_fields=["next_slot_at"])
         return False
-    heard = account.usage_at is not None and account.usage_at > now - USAGE_HOLDS
-    if pause := spacing(limit, account.usage_percent if heard else None):
+    usage = account.usage_percent if _was_heard_of(account, now) else None
+    if pause := spacing(limit, usage):
         account.next_slot_at = now + pause
         account.save(update_fields=["next_slot_at"])
     return True
@@ -202,6 +202,29 @@ def load(accounts: Sequence[Account], by_name: Mapping[str, Sender]) -> dict[int
         until = _leaves_at(_may_send(account, now), now, limit, taken, count - 1) if count else None
         loads[account.pk] = Load(limit, taken, count, until)
     return loads
+
+
+def used(accounts: Sequence[Account], by_name: Mapping[str, Sender]) -> dict[Account, float]:
+    """How much of its hour each account has used: by our count, or more if the platform says so.
+
+    Those with no limit, and of which the platform says nothing, are left out.
+    """
+    now = timezone.now()
+    slots = _slots_used(accounts, now)
+    ratios = {}
+    for account in accounts:
+        limit = limit_of(account, by_name.get(account.source))
+        said = account.usage_percent if _was_heard_of(account, now) else None
+        shares = [slots.get(account.pk, 0) / limit] if limit else []
+        shares += [said / 100] if said is not None else []
+        if shares:
+            ratios[account] = max(shares)
+    return ratios
+
+
+def _was_heard_of(account: Account, now: datetime) -> bool:
+    """Whether what the platform said of its usage still holds."""
+    return account.usage_at is not None and account.usage_at > now - USAGE_HOLDS
 
 
 def expected_at(message: DirectMessage, sender: Sender) -> datetime | None:

@@ -271,6 +271,12 @@ def forget_messages(messages: Sequence[DirectMessage]) -> None:
         delivery.save(update_fields=["payload"])
 
 
+def count_undelivered() -> dict[str, int]:
+    """How many events wait, and how many are given up; counts the partial indexes."""
+    states = (WebhookDelivery.State.PENDING, WebhookDelivery.State.FAILED)
+    return {state.value: WebhookDelivery.objects.filter(state=state).count() for state in states}
+
+
 def drop_old() -> int:
     """Drop a chunk of the deliveries that are older than `WEBHOOK_LOG_DAYS`; how many it was.
 

@@ -152,6 +152,12 @@ class Review(models.Model):
             models.Index(
                 fields=["flagged_at"], name="review_pending", condition=models.Q(status="pending")
             ),
+            # how often operators agree with the model
+            models.Index(
+                fields=["decided_at", "status"],
+                name="review_by_operator",
+                condition=models.Q(decided_by__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -79,10 +79,13 @@ def active() -> Active:
     rows = list(_without_files().exclude(role=Role.RETIRED).order_by("pk"))
     champion = next((row for row in rows if row.role == Role.CHAMPION), None)
     if champion is None:
+        metrics.MODEL_ACTIVE.labels(Role.CHAMPION).set(0)
         raise NoChampion("No model is registered: run `manage.py migrate`, which does it.")
     with _loading:
         _drop_all_but({row.name for row in rows})
-        answers = _classifier(champion) or load_simple_classifier()
+        loaded = _classifier(champion)
+        metrics.MODEL_ACTIVE.labels(Role.CHAMPION).set(loaded is not None)
+        answers = loaded or load_simple_classifier()
         challengers = [
             Challenger(row.pk, row.traffic_percent, classifier)
             for row in rows

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from intents import metrics
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 CLAIM_LASTS = timedelta(minutes=2)
 """How long a review stays claimed after its page was last heard of."""
+PRECISION_OF, PRECISION_LEAST = timedelta(days=7), 20
 
 
 class CannotApprove(Exception):
@@ -250,6 +251,25 @@ def forget(comment_ids: Collection[int], rule: str) -> int:
 def count_pending() -> int:
     """How many reviews wait; counts the partial index."""
     return Review.objects.filter(status=Review.Status.PENDING).count()
+
+
+def longest_wait() -> timedelta:
+    """For how long the oldest of the reviews waits that wait now."""
+    oldest = waiting().order_by("flagged_at").values_list("flagged_at", flat=True).first()
+    return timezone.now() - oldest if oldest else timedelta(0)
+
+
+def precision() -> float | None:
+    """The share of the reviews that operators decided lately which they approved.
+
+    None where these are too few to say.
+    """
+    lately = Review.objects.filter(
+        decided_by__isnull=False, decided_at__gt=timezone.now() - PRECISION_OF
+    )
+    counts = dict(lately.values_list("status").annotate(Count("pk")))
+    decided = sum(counts.values())
+    return counts.get(Review.Status.APPROVED, 0) / decided if decided >= PRECISION_LEAST else None
 
 
 def _was_said_to_buy(review: Review) -> bool:

@@ -1,6 +1,7 @@
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.auth.signals import user_logged_in
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 
 
@@ -9,10 +10,13 @@ class ThreadsAgentConfig(AppConfig):
     verbose_name = "ThreadsAgent"
 
     def ready(self) -> None:
+        from threadsagent import query_metrics, task_metrics
         from threadsagent.middleware import begin_session
         from threadsagent.roles import ensure_roles
 
         user_logged_in.connect(begin_session, dispatch_uid="threadsagent.middleware")
+        connection_created.connect(query_metrics.watch, dispatch_uid="threadsagent.query_metrics")
+        task_metrics.connect()
         post_migrate.connect(ensure_roles, dispatch_uid="threadsagent.roles")
 
 

@@ -4,12 +4,20 @@ import logging.config
 import os
 from typing import Any
 
-from celery import Celery
-from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init
+from celery import Celery, bootsteps
+from celery.signals import (
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_init,
+    worker_process_init,
+)
 
-from threadsagent import tracing
+from threadsagent import process_metrics, tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "threadsagent.settings")
+
+TICK_SECONDS = 5.0
 
 app = Celery("threadsagent")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -40,3 +48,48 @@ def keep_good_connections(**_: Any) -> None:
     from django.db import close_old_connections
 
     close_old_connections()
+
+
+@worker_init.connect
+def serve_metrics(**_: Any) -> None:
+    """A worker serves its metrics where it is told to, from before it has a broker."""
+    from threadsagent import metrics_server
+
+    process_metrics.fold_dead()
+    metrics_server.start()
+
+
+@worker_process_init.connect
+def leave_metrics_to_the_parent(**_: Any) -> None:
+    """A child does not hold the parent's port."""
+    from threadsagent import metrics_server
+
+    metrics_server.let_go()
+
+
+class Ticking(bootsteps.StartStopStep):
+    """While the worker has a broker its loop turns, and says so; it also sweeps up after children
+    that are gone, however they went."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+    timer = None
+
+    def start(self, consumer: Any) -> None:
+        self.tick()
+        self.timer = consumer.timer.call_repeatedly(TICK_SECONDS, self.tick)
+
+    def stop(self, consumer: Any) -> None:
+        from threadsagent import metrics_server
+
+        metrics_server.pulse.rest()
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def tick(self) -> None:
+        from threadsagent import metrics_server
+
+        metrics_server.pulse.turned()
+        process_metrics.fold_dead()
+
+
+app.steps["consumer"].add(Ticking)

@@ -8,8 +8,8 @@ from typing import Any
 from gunicorn.glogging import Logger
 from gunicorn.http.message import Request
 from gunicorn.http.wsgi import Response
-from prometheus_client import multiprocess
 
+from threadsagent import process_metrics
 from threadsagent.settings import LOGGING
 
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -42,7 +42,11 @@ class AccessLog(Logger):
 logger_class = AccessLog
 
 
+def on_starting(server: Any) -> None:
+    """What an earlier run left of its metrics is swept up."""
+    process_metrics.fold_dead()
+
+
 def child_exit(server: Any, worker: Any) -> None:
-    """A dead worker's live gauges leave the metrics; its counters stay."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        multiprocess.mark_process_dead(worker.pid)
+    """What a dead worker counted stays in the metrics, and its files go."""
+    process_metrics.fold_dead()

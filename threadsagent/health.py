@@ -25,7 +25,7 @@ def health(request: HttpRequest) -> JsonResponse:
     Comments are stored with cache and broker away (the sweep wakes the workers later), so taking
     the web processes out of service then would lose what could have been kept.
     """
-    checks = {"database": _database(), "cache": _cache(), "broker": _broker()}
+    checks = {"database": _database(), "cache": _cache(), "broker": broker()}
     ready = checks["database"] == "ok"
     degraded = any(state != "ok" for state in checks.values())
     status = "unavailable" if not ready else "degraded" if degraded else "ok"
@@ -54,7 +54,9 @@ def _cache() -> str:
     return _state(lambda: get_redis_connection("default").ping())
 
 
-def _broker() -> str:
+def broker() -> str:
+    """The broker's state: "ok" when a connection to it can be made."""
+
     def reach() -> None:
         with current_app.connection_for_write(connect_timeout=BROKER_TIMEOUT_SECONDS) as broker:
             broker.ensure_connection(max_retries=1, timeout=BROKER_TIMEOUT_SECONDS)

@@ -6,6 +6,7 @@ docs/settings.md lists the variables.
 """
 
 import base64
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -55,6 +56,10 @@ def signing_secret(name: str) -> str:
         raise ImproperlyConfigured(f"{name} must be whsec_ and 24 random bytes or more as base64")
     return value
 
+
+# Where processes count, made before the first of them does.
+if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    Path(folder).mkdir(parents=True, exist_ok=True)
 
 # --- the site ---------------------------------------------------------------------------------
 SECRET_KEY = env.str("SECRET_KEY")
@@ -235,6 +240,7 @@ else:
     }
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=15)
 POLL_SECONDS = env.float("POLL_SECONDS", default=5)
+CELERY_BEAT_SCHEDULER = "threadsagent.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     name: {
         "task": name,
@@ -331,6 +337,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- observability ----------------------------------------------------------------------------
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+METRICS_PORT = env.int("METRICS_PORT", default=None)  # of workers and beat
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

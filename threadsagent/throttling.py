@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # DRF imports this module while it defines APIView
     from rest_framework.views import APIView
 
 RATE_LIMITED = Counter("rate_limited_total", "Calls refused by a rate limit", ["limit"])
+for limit in ("client", "post", "login"):
+    RATE_LIMITED.labels(limit)
 
 MINUTE = 60
 REFUSALS = (NotAuthenticated, AuthenticationFailed, PermissionDenied, MethodNotAllowed)

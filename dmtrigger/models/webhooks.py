@@ -78,6 +78,9 @@ class WebhookDelivery(models.Model):
                 name="webhook_due",
                 condition=models.Q(state="pending"),
             ),
+            models.Index(
+                fields=["endpoint"], name="webhook_failed", condition=models.Q(state="failed")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from comments.ingest import ingest
 from tests.factories import CommentFactory, DirectMessageFactory, UserFactory
+from threadsagent import row_metrics
 
 pytestmark = pytest.mark.django_db
 ITEM = {"id": "c1", "text": "price?", "author": "ada", "timestamp": "2024-01-25T10:30:00Z"}
@@ -16,6 +17,7 @@ def scrape(client, settings):
 
     def read() -> dict[str, float]:
         """Every sample; those with labels as `name{value,…}`."""
+        row_metrics.forget()
         answer = client.get("/metrics", headers={"Authorization": "Bearer scraper"})
         assert answer.status_code == 200
         samples = {}
