@@ -40,11 +40,16 @@ def monitors() -> Iterator[Metric]:
 def connections() -> Iterator[Metric]:
     """The connections to the database."""
     there = statistics.connections()
-    for name, help_text, value in (
-        ("pool_active", "Connections to this database in a query or a transaction", there.active),
-        ("pool_idle", "Connections to this database that wait for a query", there.idle),
-    ):
-        yield GaugeMetricFamily(f"comment_db_connection_{name}", help_text, value=value)
+    yield GaugeMetricFamily(
+        "comment_db_connection_pool_active",
+        "Connections to this database in a query or a transaction",
+        value=there.active,
+    )
+    yield GaugeMetricFamily(
+        "comment_db_connection_pool_idle",
+        "Connections to this database that wait for a query",
+        value=there.idle,
+    )
     yield GaugeMetricFamily(
         "comment_db_connections_max",
         "Connections that the server takes, for all its databases",
@@ -71,12 +76,17 @@ def cache() -> Iterator[Metric]:
     said = ask("metrics", lambda redis: redis.info())
     if said is None:
         return
-    for name, help_text, field in (
-        ("hits", "Keys that Redis had", "keyspace_hits"),
-        ("misses", "Keys that Redis did not have", "keyspace_misses"),
-        ("evictions", "Keys that Redis dropped for want of memory", "evicted_keys"),
-    ):
-        yield CounterMetricFamily(f"comment_cache_{name}", help_text, value=said[field])
+    yield CounterMetricFamily(
+        "comment_cache_hits_total", "Keys that Redis had", value=said["keyspace_hits"]
+    )
+    yield CounterMetricFamily(
+        "comment_cache_misses_total", "Keys that Redis did not have", value=said["keyspace_misses"]
+    )
+    yield CounterMetricFamily(
+        "comment_cache_evictions_total",
+        "Keys that Redis dropped for want of memory",
+        value=said["evicted_keys"],
+    )
     yield GaugeMetricFamily(
         "comment_cache_memory_usage_bytes", "Memory that Redis uses", value=said["used_memory"]
     )

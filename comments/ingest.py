@@ -102,9 +102,8 @@ def ingest(
         rejected += _locate(refused, items, rejected)
         rejected.sort(key=lambda error: error.index)
     duplicates = len(items) - len(rejected) - stored
-    metrics.SUCCESS.inc(stored + duplicates)
-    metrics.STORED.inc(stored)
-    metrics.DUPLICATES.inc(duplicates)
+    # A caller may still have to commit, and may come again with the same items if it cannot.
+    transaction.on_commit(partial(_count, stored, duplicates), robust=True)
     metrics.ERRORS.labels("validation").inc(len(rejected))
     return IngestReport(len(items), stored, duplicates, rejected)
 
@@ -172,6 +171,12 @@ def _locate(
         for index, item in enumerate(items)
         if index not in done and item["id"] in refused
     ]
+
+
+def _count(stored: int, duplicates: int) -> None:
+    metrics.SUCCESS.inc(stored + duplicates)
+    metrics.STORED.inc(stored)
+    metrics.DUPLICATES.inc(duplicates)
 
 
 def _announce(stored: int, ids: list[str], source: str, begun: float) -> None:

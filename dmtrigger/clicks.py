@@ -91,8 +91,11 @@ def _store(clicks: Sequence[Noted]) -> None:
         for click in clicks
         if click.message_id in there
     ]
+    stored = set(
+        Click.objects.filter(token__in=[row.token for row in rows]).values_list("token", flat=True)
+    )
     Click.objects.bulk_create(rows, ignore_conflicts=True)
-    for row in rows:
+    for row in (row for row in rows if row.token not in stored):
         metrics.CLICKS.labels("bot" if row.is_bot else "person").inc()
 
 

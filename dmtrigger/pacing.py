@@ -145,7 +145,7 @@ def heed(account: Account, outcome: Outcome, now: datetime) -> None:
             pause = ACCOUNT_PAUSES[Kind.THROTTLED]
     if pause is not None:
         changes |= {"paused_until": now + pause, "pause_reason": outcome.detail or _says(usage)}
-        metrics.PAUSES.labels(outcome.kind).inc()
+        transaction.on_commit(metrics.PAUSES.labels(outcome.kind).inc)
     Account.objects.filter(pk=account.pk).update(**changes)
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+from django.db import transaction
+
 from dmtrigger import metrics
 from dmtrigger.models import Refusal
 from dmtrigger.policy import Refused
@@ -17,7 +19,7 @@ def record(comment_id: int, campaign_id: int, found: Sequence[Refused]) -> None:
             defaults={"reason": refused.reason},
         )
         if is_new:
-            metrics.REFUSED.labels(refused.rule).inc()
+            transaction.on_commit(metrics.REFUSED.labels(refused.rule).inc)
 
 
 def forget(before_id: int) -> None:

@@ -212,7 +212,7 @@ def _delivered(delivery: WebhookDelivery, reply: Reply, now: datetime) -> None:
         last_error="",
         delivered_at=now,
     )
-    metrics.WEBHOOKS.labels("delivered").inc()
+    transaction.on_commit(metrics.WEBHOOKS.labels("delivered").inc)
 
 
 def _failed(delivery: WebhookDelivery, reply: Reply, now: datetime) -> None:
@@ -227,7 +227,7 @@ def _failed(delivery: WebhookDelivery, reply: Reply, now: datetime) -> None:
         status_code=reply.status,
         last_error=reply.error,
     )
-    metrics.WEBHOOKS.labels("failed" if delay is None else "retried").inc()
+    transaction.on_commit(metrics.WEBHOOKS.labels("failed" if delay is None else "retried").inc)
     logger.warning(
         "webhook not delivered",
         extra={

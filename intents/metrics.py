@@ -10,7 +10,9 @@ FAILURES = Counter(
 )
 FLAGGED = Counter("intent_reviews_flagged_total", "Reviews made for flagged intents")
 DECISIONS = Counter("intent_review_decisions_total", "Reviews decided", ["decision", "by"])
-BATCH_SECONDS = Histogram("intent_batch_duration_seconds", "Time to analyse and store one batch")
+BATCH_SECONDS = Histogram(
+    "intent_batch_duration_seconds", "Time to analyse and store one batch, if it was not empty"
+)
 MODEL_FAILED = Counter(
     "intent_model_failed_total",
     "Times that a model could not be loaded, and comments that it had no usable answer to",

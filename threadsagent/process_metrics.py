@@ -126,7 +126,7 @@ class Usage(Collector):
             value=memory,
         )
         yield CounterMetricFamily(
-            "process_cpu_seconds",
+            "process_cpu_seconds_total",
             "Processor time of all processes of the service, those that are gone included",
             value=seconds,
         )

@@ -76,7 +76,7 @@ def _rows(found: list[Metric]) -> bool:
     end = time.monotonic() + ALL_SECONDS
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = %s", [QUERY_SECONDS * 1000])
+            cursor.execute("SET LOCAL statement_timeout = %s", [int(QUERY_SECONDS * 1000)])
             for read in READERS:
                 if time.monotonic() < end:
                     found += _read(read)

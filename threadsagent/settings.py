@@ -338,6 +338,8 @@ SPECTACULAR_SETTINGS = {
 # --- observability ----------------------------------------------------------------------------
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 METRICS_PORT = env.int("METRICS_PORT", default=None)  # of workers and beat
+if METRICS_PORT and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    raise ImproperlyConfigured("METRICS_PORT needs PROMETHEUS_MULTIPROC_DIR: children count there")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -66,3 +66,11 @@ def test_conversions_have_no_secret_unless_one_is_set():
     assert read("CONVERSIONS_SECRET") == "''"
     good = "whsec_" + "QUJD" * 8
     assert read("CONVERSIONS_SECRET", CONVERSIONS_SECRET=good) == repr(good)
+
+
+def test_a_port_for_metrics_needs_a_folder_to_count_in(tmp_path):
+    assert "PROMETHEUS_MULTIPROC_DIR" in read("METRICS_PORT", METRICS_PORT="9100")
+    folder = tmp_path / "made" / "if need be"
+    env = {"METRICS_PORT": "9100", "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    assert read("METRICS_PORT", **env) == "9100"
+    assert folder.is_dir()
