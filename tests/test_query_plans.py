@@ -14,6 +14,9 @@ from unittest import mock
 import pytest
 from django.db import connection, transaction
 
+import comments.gauges
+import dmtrigger.gauges
+import intents.gauges
 from comments import partitions, queue, recent
 from comments.ingest import ingest
 from comments.models import Comment
@@ -22,6 +25,7 @@ from dmtrigger.dashboard import SPANS, What
 from intents import reviews
 from intents.models import IntentResult
 from tests.factories import AccountFactory, CampaignFactory, UserFactory
+from threadsagent import row_metrics
 
 DAYS = 8
 SMALL = 5_000  # rows; PostgreSQL does well to scan so small a table
@@ -79,6 +83,15 @@ MESSAGES = """
         (message_id, account_id, number, outcome, detail, takes_slot, finished_at)
     SELECT id, account_id, 1, '', '', true, now() - interval '1 day' FROM dmtrigger_directmessage;
 """
+WEBHOOKS = """
+    INSERT INTO dmtrigger_webhookendpoint (name, url, secret, hears_events, is_active)
+    VALUES ('crm', 'https://crm.example', '', false, false);
+    INSERT INTO dmtrigger_webhookdelivery
+        (endpoint_id, event_id, payload, state, attempts, last_error)
+    SELECT endpoint.id, i, '{}', CASE WHEN i < 10 THEN 'pending' WHEN i < 20 THEN 'failed'
+                                      ELSE 'delivered' END, 1, ''
+    FROM dmtrigger_webhookendpoint AS endpoint, generate_series(1, 20000) AS i;
+"""
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +111,7 @@ def million(django_db_setup, django_db_blocker) -> Iterator[date]:
         with mock.patch.object(partitions, "today", return_value=first):
             partitions.ensure_partitions(days_ahead=DAYS - 1)
         _change_indexes("remove_index")  # to fill them afterwards is faster
-        for rows in (COMMENTS, INTENTS, MESSAGES):
+        for rows in (COMMENTS, INTENTS, MESSAGES, WEBHOOKS):
             cursor.execute(rows, {"first": first})
         _change_indexes("add_index")
         cursor.execute("ANALYZE")
@@ -433,3 +446,27 @@ def test_a_search_finds_whole_words_by_their_indexes(console, page, found, index
     if found is not ...:
         assert answer.context["cl"].result_count == found
     check(plans, indexes, most=COUNTED, may_scan=True)  # to count
+
+
+# The metrics ------------------------------------------------------------------------------------
+
+SCRAPED = {
+    comments.gauges.queue: ({"comment_unanalyzed"}, 1_100),
+    comments.gauges.monitors: (set(), 10),
+    comments.gauges.connections: (set(), 100),
+    comments.gauges.sizes: (set(), COUNTED),  # of PostgreSQL's own tables
+    intents.gauges.waiting: ({"review_pending"}, 200),
+    intents.gauges.model: (set(), 80_000),  # a sample of a million results
+    dmtrigger.gauges.messages: (set(), COUNTED),
+    dmtrigger.gauges.waiting: ({"message_due", "review_pending"}, 1_000),
+    dmtrigger.gauges.accounts: ({"attempt_slots"}, 100),
+    dmtrigger.gauges.deliveries: ({"webhook_due", "webhook_failed"}, 20),
+}
+
+
+@pytest.mark.parametrize("read", row_metrics.READERS, ids=lambda read: read.__name__)
+def test_a_scrape_reads_a_few_rows(rows, read):
+    indexes, most = SCRAPED[read]
+    with explained() as plans:
+        assert list(read())
+    check(plans, indexes, most=most)
