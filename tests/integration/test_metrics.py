@@ -294,7 +294,7 @@ def test_metrics_say_what_the_rows_and_the_ledger_say(system):
     assert fetch(system, "p1")["stored_count"] == 5
     assert fetch(system, "p1")["duplicates_filtered"] == 5
     push(system, "p2", item(1), item(1), item(2) | {"text": ""}, item(3))
-    came_in = {
+    came_in: Samples = {
         "comment_processing_attempts_total": 14,
         "comment_processing_success_total": 13,
         "comment_duplicates_detected_total": 6,
@@ -382,3 +382,17 @@ def test_each_metric_is_there_from_the_start(system):
     assert "celery_beat_last_tick_timestamp_seconds" in system.scrape("beat")
     assert "model_active{champion}" in system.scrape("worker")
     assert "comment_processing_queue_length" not in system.scrape("worker")
+
+
+def test_a_worker_that_waits_for_its_broker_is_alive(tmp_path):
+    port = str(free_port())
+    env = {
+        "METRICS_PORT": port,
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
+        "CELERY_BROKER_URL": "redis://127.0.0.1:9/1",  # nobody answers there
+    }
+    log = tmp_path / "worker.log"
+    worker = ("celery", "-A", "threadsagent", "worker", "-Q", "send", "-c", "1", *QUIET_WORKER)
+    with process(log, *worker, **env):
+        eventually(lambda: "Trying again" in log.read_text(), "it misses its broker", log=log)
+        assert answers(f"http://127.0.0.1:{port}/health/live")

@@ -127,7 +127,7 @@ def test_without_the_database_a_scrape_says_so(scrape, monkeypatch):
     def away(*_args, **_kwargs):
         raise OperationalError("the database is away")
 
-    monkeypatch.setattr(row_metrics.transaction, "atomic", away)
+    monkeypatch.setattr(connection, "cursor", away)
     samples = scrape()
     assert samples["service_reachable{database}"] == 0
     assert samples["service_reachable{cache}"] == 1
