@@ -1,7 +1,8 @@
 """The servers that the tests need, as a pytest plugin (`-p tests.services` in pyproject.toml).
 
 PostgreSQL and Valkey are started before Django reads its settings, unless the environment names
-others. RabbitMQ and Chromium are fixtures, for the few tests that ask for them.
+others. RabbitMQ, Chromium, Prometheus and Alertmanager are fixtures, for the few tests that ask for
+them.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from threadsagent.embedded import (
 
 RABBITMQ = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")  # Debian's name, and everybody's
 RABBITMQ_START_SECONDS = 120
 APT_SECONDS = 900
 
@@ -82,6 +84,30 @@ def rabbitmq_url(request: pytest.FixtureRequest) -> Iterator[str]:
 def chromium_path(request: pytest.FixtureRequest) -> str:
     """A Chromium to start: CHROMIUM's, or the installed one."""
     return os.environ.get("CHROMIUM") or _program("chromium", CHROMIUM, request.config)
+
+
+@pytest.fixture(scope="session")
+def prometheus_path(request: pytest.FixtureRequest) -> str:
+    """A Prometheus to start."""
+    return _program("prometheus", ("prometheus",), request.config)
+
+
+@pytest.fixture(scope="session")
+def promtool_path(request: pytest.FixtureRequest) -> str:
+    """What checks and tests rules; it comes with Prometheus."""
+    return _program("prometheus", ("promtool",), request.config)
+
+
+@pytest.fixture(scope="session")
+def alertmanager_path(request: pytest.FixtureRequest) -> str:
+    """An Alertmanager to start."""
+    return _program("prometheus-alertmanager", ALERTMANAGER, request.config)
+
+
+@pytest.fixture(scope="session")
+def amtool_path(request: pytest.FixtureRequest) -> str:
+    """What checks an Alertmanager's configuration; it comes with it."""
+    return _program("prometheus-alertmanager", ("amtool",), request.config)
 
 
 # Programs that no wheel brings ------------------------------------------------------------------
