@@ -69,6 +69,11 @@ SENT = 'direct_messages_total{state="sent"}'
 FAILED = 'direct_messages_total{state="failed"}'
 RESPONSES = "django_http_responses_total_by_status_total"
 
+SCHEDULER_SILENT = (
+    "Beat has not looked for more than a minute what is due. No post is polled, and work that no "
+    "message told of is not found."
+)
+
 CASES = [
     Case(
         "ThreadsAgentDown",
@@ -85,6 +90,19 @@ CASES = [
         {f"up{AT_WEB}": gauge(1, 0)},
         labels=WEB,
         says="web at web:8000 could not be scraped for three minutes.",
+    ),
+    Case(
+        "SchedulerSilent",
+        "critical",
+        {
+            'up{job="threadsagent"}': gauge(1, 1),
+            # When it ticked last: now, never more, now.
+            "celery_beat_last_tick_timestamp_seconds": " ".join(
+                f"{(PHASE if PHASE <= minute < 2 * PHASE else minute) * 60}"
+                for minute in range(3 * PHASE)
+            ),
+        },
+        says=SCHEDULER_SILENT,
     ),
     *(
         Case(alert, severity, {f'service_reachable{{service="{service}"}}': gauge(1, 0)}, says)
@@ -147,6 +165,29 @@ CASES = [
         },
         labels=WEB,
         says="web at web:8000 uses 91% of its memory limit.",
+    ),
+    Case(
+        "HighCpu",
+        "warning",
+        {
+            f"process_cpu_seconds_total{AT_WEB}": counter(107, 111),
+            f"process_cpu_limit_cores{AT_WEB}": gauge(2, 2),
+        },
+        labels=WEB,
+        says="web at web:8000 uses 92.5% of its processor time.",
+    ),
+    Case(
+        "ProcessRestarting",
+        "warning",
+        {
+            # Each quarter of an hour, then every nine minutes.
+            f"process_start_time_seconds{AT_WEB}": " ".join(
+                f"{minute // (9 if PHASE <= minute < 2 * PHASE else 15)}"
+                for minute in range(3 * PHASE)
+            )
+        },
+        labels=WEB,
+        says="web at web:8000 has started 3 times in 30 minutes.",
     ),
     Case(
         "HttpErrors",
@@ -216,8 +257,11 @@ CASES = [
     Case(
         "ModelMissing",
         "critical",
-        {"model_active": gauge(1, 0)},
-        says="No model is the champion, or the champion cannot be loaded, for five minutes.",
+        {
+            'model_active{role="champion", pod="a"}': gauge(1, 1),
+            'model_active{role="champion", pod="b"}': gauge(1, 0),
+        },
+        says="For five minutes no model was the champion, or a worker could not load it.",
     ),
     Case(
         "ModelFailing",
@@ -486,6 +530,13 @@ def test_what_each_pod_counts_is_added_up(promtool):
     says = "150m errors a second of the type source."
     expected = {PHASE - 1: [], 2 * PHASE - 1: [alert(case, "critical", says)]}
     assert not promtool(given, {"CommentProcessingErrors": expected})
+
+
+def test_a_scheduler_that_is_nowhere_is_silent(promtool):
+    given = {'up{job="threadsagent"}': gauge(1, 1)}
+    case = Case("SchedulerSilent", "critical", {}, "")
+    looks = dict.fromkeys(NONE, [alert(case, "critical", SCHEDULER_SILENT)])
+    assert not promtool(given, {"SchedulerSilent": looks})
 
 
 def test_one_release_does_not_hide_or_blame_another(promtool):
