@@ -483,7 +483,7 @@ def test_without_samples_nothing_fires_but_that_nobody_answers(promtool):
     expected = {rule["alert"]: NONE for rule in alerts()}
     case = Case("ThreadsAgentDown", "critical", {}, "", labels={"job": "threadsagent"})
     down = alert(case, "critical", "None of its processes could be scraped for two minutes.")
-    expected["ThreadsAgentDown"] = dict.fromkeys(NONE, [down])
+    expected["ThreadsAgentDown"] = {minute: [down] for minute in NONE}
     assert not promtool({}, expected)
 
 
@@ -535,7 +535,8 @@ def test_what_each_pod_counts_is_added_up(promtool):
 def test_a_scheduler_that_is_nowhere_is_silent(promtool):
     given = {'up{job="threadsagent"}': gauge(1, 1)}
     case = Case("SchedulerSilent", "critical", {}, "")
-    looks = dict.fromkeys(NONE, [alert(case, "critical", SCHEDULER_SILENT)])
+    silent = alert(case, "critical", SCHEDULER_SILENT)
+    looks = {minute: [silent] for minute in NONE}
     assert not promtool(given, {"SchedulerSilent": looks})
 
 
