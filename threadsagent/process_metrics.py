@@ -30,6 +30,10 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 ADDED_UP = ("counter", "histogram", "summary")  # the kinds of files that can be folded
 FOLDED = "0"  # the number of no process
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+CPU_LIMITS = (  # files that say how many microseconds, and of how many
+    ("/sys/fs/cgroup/cpu.max",),
+    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+)
 NO_LIMIT = 2**60  # what an old cgroup says where there is none
 
 PARENT = os.getpid()
@@ -135,6 +139,11 @@ class Usage(Collector):
             "When the service's first process began, in seconds since 1970",
             value=parent.create_time(),
         )
+        yield GaugeMetricFamily(
+            "process_cpu_limit_cores",
+            "Cores whose time the container may use; all that there are, where it has no limit",
+            value=cpu_limit(),
+        )
         limit = memory_limit()
         if limit is not None:
             yield GaugeMetricFamily(
@@ -149,3 +158,13 @@ def memory_limit() -> int | None:
             said = path.read_text().strip()
             return int(said) if said != "max" and int(said) < NO_LIMIT else None
     return None
+
+
+def cpu_limit() -> float:
+    """The cores whose time the container may use; without a limit, those that there are."""
+    for paths in CPU_LIMITS:
+        if all(Path(path).exists() for path in paths):
+            quota, period = " ".join(Path(path).read_text() for path in paths).split()
+            if quota not in ("max", "-1"):
+                return int(quota) / int(period)
+    return len(os.sched_getaffinity(0))

@@ -131,3 +131,22 @@ def test_the_limit_of_memory_is_the_containers(tmp_path, monkeypatch, said, limi
     path.write_text(said)
     monkeypatch.setattr(process_metrics, "LIMITS", (str(tmp_path / "none"), str(path)))
     assert process_metrics.memory_limit() == limit
+
+
+@pytest.mark.parametrize(
+    ("said", "cores"),
+    [
+        (["150000 100000\n"], 1.5),
+        (["max 100000\n"], None),
+        (["50000\n", "100000\n"], 0.5),
+        (["-1\n", "100000\n"], None),
+    ],
+)
+def test_the_limit_of_processor_time_is_the_containers_or_the_machines(
+    tmp_path, monkeypatch, said, cores
+):
+    paths = [tmp_path / str(number) for number in range(len(said))]
+    for path, text in zip(paths, said, strict=True):
+        path.write_text(text)
+    monkeypatch.setattr(process_metrics, "CPU_LIMITS", ((tmp_path / "none",), tuple(paths)))
+    assert process_metrics.cpu_limit() == (cores or len(os.sched_getaffinity(0)))
