@@ -6,15 +6,17 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.middleware import common, http
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
+from django.utils.functional import SimpleLazyObject
 from rest_framework.response import Response
 
-from threadsagent import problems
+from threadsagent import problems, two_factor
 
 PROBED = frozenset({"/health", "/health/live", "/metrics"})
 BEGAN = "began"  # in a session: when somebody signed in, in seconds since 1970
@@ -80,6 +82,21 @@ def begin_session(request: HttpRequest, **_: Any) -> None:
     """A user_logged_in receiver: the session's time begins."""
     request.session.pop(BEGAN, None)
     _prolong(request.session, timezone.now())
+
+
+def require_second_step(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[..., HttpResponse]:
+    """A session is nobody's until its user gave a code as well, where they must."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        user: Any = request.user  # looked up when somebody asks, and so is the one below
+        request.user = SimpleLazyObject(  # type: ignore[assignment]
+            lambda: user if two_factor.has_passed(user) else AnonymousUser()
+        )
+        return get_response(request)
+
+    return middleware
 
 
 def _prolong(session: SessionBase, now: datetime) -> None:

@@ -1,5 +1,120 @@
+"""Those who use the console and the API, and what they sign in with."""
+
+import time
+from base64 import b32decode
+from hashlib import sha256
+from typing import ClassVar
+
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+from django_otp.models import Device, ThrottlingMixin
+from django_otp.oath import TOTP
+from encrypted_fields.fields import EncryptedCharField
+from knox.models import AuthToken
 
 
 class User(AbstractUser):
     """Django's user as it is; a model of our own because it cannot be swapped in later."""
+
+
+class Authenticator(ThrottlingMixin, Device):  # type: ignore[misc]  # the library has no types
+    """An app that shows another code each half minute (RFC 6238). By `threadsagent.two_factor`.
+
+    It is not django-otp's own, which stores its secret as it is; this one is encrypted.
+    """
+
+    secret = EncryptedCharField(max_length=100, help_text="base32, as the app has it")
+    last_t = models.BigIntegerField(
+        default=-1, help_text="the half minute of the last code that was taken"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[models.Manager["Authenticator"]] = models.Manager()
+
+    class Meta:
+        default_permissions = ()  # each user has their own, and nobody another's
+        constraints = [models.UniqueConstraint(fields=["user"], name="one_authenticator_a_user")]
+
+    def verify_token(self, token: str) -> bool:
+        """Take a code, once. On a locked row: two at the same moment would both be taken."""
+        allowed, _why = self.verify_is_allowed()
+        if not allowed:
+            return False
+        totp = TOTP(b32decode(self.secret))
+        totp.time = time.time()
+        is_code = len(token) == totp.digits and token.isdecimal()
+        right = is_code and totp.verify(int(token), tolerance=1, min_t=self.last_t + 1)
+        if right:
+            self.last_t = totp.t()
+            self.throttle_reset(commit=False)
+            self.save()
+        else:
+            self.throttle_increment()
+        return right
+
+    def get_throttle_factor(self) -> int:
+        """Seconds after the first wrong code; twice as many after each further one."""
+        return 1
+
+
+class RecoveryCodes(ThrottlingMixin, Device):  # type: ignore[misc]
+    """What lets a user in without the app, each code once. By `threadsagent.two_factor`.
+
+    It is not django-otp's own, which stores the codes as they are. Of these there are hashes, and
+    plain ones will do: a code is 80 random bits, which nobody can try out.
+    """
+
+    hashes = ArrayField(models.CharField(max_length=64))
+
+    objects: ClassVar[models.Manager["RecoveryCodes"]] = models.Manager()
+
+    class Meta:
+        default_permissions = ()  # each user has their own, and nobody another's
+        constraints = [models.UniqueConstraint(fields=["user"], name="recovery_codes_once_a_user")]
+
+    @staticmethod
+    def hash_of(code: str) -> str:
+        """What is stored of a code."""
+        return sha256(code.encode()).hexdigest()
+
+    def verify_token(self, token: str) -> bool:
+        """Take a code, once. On a locked row."""
+        allowed, _why = self.verify_is_allowed()
+        if not allowed:
+            return False
+        digest = self.hash_of(token)
+        right = digest in self.hashes
+        if right:
+            self.hashes.remove(digest)
+            self.throttle_reset(commit=False)
+            self.save()
+        else:
+            self.throttle_increment()
+        return right
+
+    def get_throttle_factor(self) -> int:
+        """As the authenticator's."""
+        return 1
+
+
+class TokenLimits(models.Model):
+    """What a token of the API may do of what its user may. Written by `threadsagent.tokens`.
+
+    A token from before there were scopes gets its row when it is used.
+    """
+
+    token = models.OneToOneField(
+        AuthToken, on_delete=models.CASCADE, primary_key=True, related_name="limits"
+    )
+    scopes = ArrayField(
+        models.CharField(max_length=30), null=True, help_text="null: all that its user may do"
+    )
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()  # who may make tokens says what these may do
+
+    def __str__(self) -> str:
+        return f"limits of {self.token.token_key}"

@@ -65,7 +65,8 @@ if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
 SECRET_KEY = env.str("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])  # former ones
 DEBUG = env.bool("DEBUG", default=False)
-# What is stored encrypted (secrets of webhooks) is read with SECRET_KEY and this salt.
+# What is stored encrypted (secrets of webhooks and of authenticator apps) is read with SECRET_KEY
+# and this salt.
 SALT_KEY = env.list("SALT_KEY", default=["threadsagent"])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -93,6 +94,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "knox",
+    "django_otp",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -114,6 +116,8 @@ MIDDLEWARE = [
     "threadsagent.middleware.refuse_nul",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "threadsagent.middleware.require_second_step",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
@@ -159,6 +163,9 @@ SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics$"]  # probed inside the cluster, without TLS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+# How many proxies of ours a request passes; who called the first of them, the header says.
+TRUSTED_PROXIES = whole_number("TRUSTED_PROXIES", default=1 if HTTPS else 0, least=0)
+REQUIRE_TWO_FACTOR = env.bool("REQUIRE_TWO_FACTOR", default=False)
 X_FRAME_OPTIONS = "DENY"
 # What a page may load and do: only what is ours, and nothing that stands within the page itself.
 CONTENT_SECURITY_POLICY = {
@@ -166,7 +173,7 @@ CONTENT_SECURITY_POLICY = {
         "default-src": [NONE],
         "script-src": [SELF],
         "style-src": [SELF],
-        "img-src": [SELF, "data:"],  # the pictures in Swagger UI's style sheet
+        "img-src": [SELF, "data:"],  # pictures in Swagger UI's style sheet, QR codes
         "connect-src": [SELF],
         "form-action": [SELF],
         "frame-ancestors": [NONE],

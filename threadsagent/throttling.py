@@ -7,6 +7,7 @@ passes.
 
 import math
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 import throttled
@@ -26,6 +27,7 @@ from comments.parsing import MAX_ID_LENGTH, FieldError, parse_text
 from comments.redis import ask
 
 if TYPE_CHECKING:  # DRF imports this module while it defines APIView
+    from django.http import HttpRequest
     from rest_framework.request import Request
     from rest_framework.response import Response
     from rest_framework.views import APIView
@@ -81,11 +83,32 @@ def _is_limited(view: "APIView") -> bool:
 
 
 def _client(request: "Request") -> str:
+    if request.auth is not None:
+        return f"token:{request.auth.pk}"
     if request.user.is_authenticated:
         return f"user:{request.user.pk}"
-    # Not X-Forwarded-For: anybody can write anything there. Behind a proxy the strangers share one
-    # limit, and a stranger has nothing to lose: all it gets is a 401.
-    return f"ip:{request.META.get('REMOTE_ADDR')}"
+    # Strangers whose address is not known share one limit, and have nothing to lose: all that a
+    # stranger gets is a 401.
+    return f"ip:{client_address(request)}"
+
+
+def client_address(request: "HttpRequest | Request") -> str | None:
+    """Where a request comes from; None where our proxies do not tell.
+
+    Each proxy adds to X-Forwarded-For who called it. What stands before that of our first proxy
+    anybody can write. Of IPv6 it is the network: who has one address there has 2^64.
+    """
+    told = request.META.get("REMOTE_ADDR")
+    if settings.TRUSTED_PROXIES:
+        chain = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        told = chain[-settings.TRUSTED_PROXIES] if len(chain) >= settings.TRUSTED_PROXIES else ""
+    try:
+        address = ip_address(str(told).strip())
+    except ValueError:
+        return None
+    if address.version == 6:
+        return str(ip_network((address, 64), strict=False))
+    return str(address)
 
 
 def _post(request: "Request") -> str | None:

@@ -5,16 +5,17 @@ Django by itself lets everybody who may change users make themselves a superuser
 
 from typing import Any, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 
 from dmtrigger.audit_admin import Audited
-from threadsagent.models import User
+from threadsagent import two_factor
+from threadsagent.models import Authenticator, User
 
 
 def may_rule(ruler: User, user: User) -> bool:
@@ -51,6 +52,31 @@ class UserForm(UserChangeForm[User]):
 @admin.register(User)
 class UserAdmin(Audited, DjangoUserAdmin[User]):
     form = UserForm
+    list_display = ("username", "email", "first_name", "last_name", "is_staff", "has_two_factor")
+    actions = ("reset_two_factor",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        own = Authenticator.objects.filter(user=OuterRef("pk"), confirmed=True)
+        users: QuerySet[User] = super().get_queryset(request)
+        return users.annotate(second_step=Exists(own))
+
+    @admin.display(boolean=True, description="Two-factor login")
+    def has_two_factor(self, user: Any) -> bool:
+        return bool(user.second_step)
+
+    @admin.action(description="Reset two-factor login: the password does", permissions=["change"])
+    def reset_two_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """For who lost their app and the recovery codes."""
+        ruler = cast(User, request.user)
+        for user in queryset:
+            if user == ruler:
+                messages.error(request, "Your own is turned off on its page, with a code.")
+            elif not may_rule(ruler, user):
+                messages.error(request, f"{user} has rights that you do not have yourself.")
+            elif two_factor.turn_off(user, by=ruler):
+                messages.success(request, f"Two-factor login is off: {user}")
+            else:
+                messages.warning(request, f"{user} has no two-factor login.")
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         allowed = super().has_change_permission(request, obj)

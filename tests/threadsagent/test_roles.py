@@ -139,6 +139,7 @@ S......  /admin/logout/                                       GET
 SNVOCMA  /admin/logout/                                       POST
 .NVOCMA  /admin/                                              GET POST
 ..VOC.A  /admin/{app_label}/                                  GET POST
+.NVOCMA  /admin/two-factor/                                   GET POST
 .NVOCMA  /admin/password_change/                              GET POST
 .NVOCMA  /admin/password_change/done/                         GET
 .......  /admin/password_change/done/                         POST
@@ -231,6 +232,7 @@ SNVOCMA  /admin/logout/                                       POST
 ......A  dmtrigger.auditentry                                 list view history
 .......  dmtrigger.auditentry                                 add change delete delete_selected
 ......A  threadsagent.user                                    list view history add change
+......A  threadsagent.user                                    reset_two_factor
 .......  threadsagent.user                                    delete delete_selected
 ......A  /admin/threadsagent/user/{id}/password/              GET POST
 ......A  auth.group                                           list view history
