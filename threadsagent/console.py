@@ -1,11 +1,10 @@
 """The operators' console: Django's admin, whose first page is the dashboard."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import auth
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
@@ -37,7 +36,7 @@ class Console(AdminSite):
     @method_decorator(never_cache)
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponseBase:
+    ) -> HttpResponse:
         """Ask for the password, then for a code where one is needed; or to be somebody else."""
         user = two_factor.awaited(request)
         if user is None:
@@ -53,4 +52,4 @@ class Console(AdminSite):
             next_page=reverse("admin:index"),
             extra_context=self.each_context(request) | {"title": "Two-factor login"},
         )
-        return ask(request)
+        return cast(HttpResponse, ask(request))

@@ -19,7 +19,7 @@ class User(AbstractUser):
     """Django's user as it is; a model of our own because it cannot be swapped in later."""
 
 
-class Authenticator(ThrottlingMixin, Device):  # type: ignore[misc]  # the library has no types
+class Authenticator(ThrottlingMixin, Device, models.Model):  # type: ignore[misc]  # noqa: DJ008 - the library has no types, and a __str__
     """An app that shows another code each half minute (RFC 6238). By `threadsagent.two_factor`.
 
     It is not django-otp's own, which stores its secret as it is; this one is encrypted.
@@ -59,7 +59,7 @@ class Authenticator(ThrottlingMixin, Device):  # type: ignore[misc]  # the libra
         return 1
 
 
-class RecoveryCodes(ThrottlingMixin, Device):  # type: ignore[misc]
+class RecoveryCodes(ThrottlingMixin, Device, models.Model):  # type: ignore[misc]  # noqa: DJ008
     """What lets a user in without the app, each code once. By `threadsagent.two_factor`.
 
     It is not django-otp's own, which stores the codes as they are. Of these there are hashes, and

@@ -96,14 +96,15 @@ def confirm(user: User, code: str) -> tuple[Device, list[str]]:
         locked = Authenticator.objects.select_for_update()
         device = locked.filter(user=user, confirmed=False).first()
         problem = _take(device, _plain(code))
-        if not problem:
+        if device is not None and not problem:
             device.confirmed = True
             device.save(update_fields=["confirmed"])
             hashes = [RecoveryCodes.hash_of(_plain(code)) for code in codes]
             said = {"hashes": hashes, "name": "recovery codes"}
             RecoveryCodes.objects.update_or_create(user=user, defaults=said)
             audit.record(user.get_username(), "turn on two-factor login", f"user {user.pk}")
-    if problem:  # out here: an error within would undo that the wrong code was counted
+    # Out here: an error within would undo that the wrong code was counted.
+    if device is None or problem:
         raise ValidationError(problem)
     return device, codes
 

@@ -5,6 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from tests.authenticator import code_of
 from tests.factories import DirectMessageFactory, ReviewFactory
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -55,6 +56,30 @@ def test_no_page_keeps_somebody_out(console, live_server, rows, scheme):
     ):
         console.goto(f"{live_server.url}/admin/{path.format(**rows)}")
         found += problems(console)
+    assert found == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_two_factor_login_keeps_nobody_out(console, live_server, operator, scheme):
+    console.emulate_media(color_scheme=scheme)
+    console.get_by_role("link", name="Two-factor login").click()
+    found = problems(console)
+    console.get_by_role("button", name="Set up").click()
+    console.get_by_role("img", name="QR code").wait_for()
+    found += problems(console)
+    console.get_by_label("Code").fill(code_of(operator))
+    console.get_by_role("button", name="Turn on").click()
+    console.get_by_text("Your recovery codes").wait_for()
+    found += problems(console)
+    console.goto(f"{live_server.url}/admin/two-factor/")
+    found += problems(console)
+    console.get_by_role("button", name="Log out").click()
+    console.goto(f"{live_server.url}/admin/")
+    console.get_by_label("Username").fill("olga")
+    console.get_by_label("Password").fill("correct horse battery")
+    console.get_by_role("button", name="Log in").click()
+    console.get_by_role("button", name="Start over").wait_for()
+    found += problems(console)
     assert found == []
 
 

@@ -11,6 +11,7 @@ from dmtrigger.links import Purpose, token_of
 from dmtrigger.models import DirectMessage
 from intents import reviews
 from intents.models import Review
+from tests.authenticator import code_of
 from tests.factories import CampaignFactory, DirectMessageFactory, ReviewFactory, UserFactory
 from threadsagent.roles import CAMPAIGN_MANAGERS
 
@@ -110,6 +111,30 @@ def test_the_keys_are_shown_and_reviews_ticked_by_them(console, live_server):
     console.keyboard.press("j")
     console.keyboard.press("x")
     expect(console.get_by_text("1 of 2 selected")).to_be_visible()
+
+
+def test_an_operator_turns_two_factor_login_on_and_signs_in_with_it(
+    violations, console, live_server, operator
+):
+    console.get_by_role("link", name="Two-factor login").click()
+    console.get_by_role("button", name="Set up").click()
+    picture = console.get_by_role("img", name="QR code")
+    assert picture.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 100
+    console.get_by_label("Code").fill(code_of(operator))
+    console.get_by_role("button", name="Turn on").click()
+    expect(console.locator(".codes code")).to_have_count(10)
+    recovery_code = console.locator(".codes code").first.inner_text()
+    for code in (code_of(operator), recovery_code):
+        console.get_by_role("button", name="Log out").click()
+        console.goto(f"{live_server.url}/admin/intents/review/")
+        console.get_by_label("Username").fill("olga")
+        console.get_by_label("Password").fill("correct horse battery")
+        console.get_by_role("button", name="Log in").click()
+        expect(console.get_by_label("Code")).to_be_focused()
+        console.keyboard.type(code)
+        console.keyboard.press("Enter")
+        expect(console.get_by_text("0 reviews")).to_be_visible()
+    assert violations == []
 
 
 def test_a_review_is_claimed_while_its_page_is_open(console, live_server, operator):
