@@ -10,6 +10,7 @@ class ThreadsAgentConfig(AppConfig):
     verbose_name = "ThreadsAgent"
 
     def ready(self) -> None:
+        import threadsagent.token_schema  # noqa: F401 - registers itself
         from threadsagent import query_metrics, task_metrics
         from threadsagent.middleware import begin_session
         from threadsagent.roles import ensure_roles

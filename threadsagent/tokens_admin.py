@@ -1,29 +1,43 @@
 """API tokens in the admin: one is made for a user and shown once, and revoked by deleting it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import knox.admin  # noqa: F401 - registers its page, which is taken away below
 from django import forms
 from django.contrib import admin
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from knox.models import AuthToken
 
 from dmtrigger import audit
 from dmtrigger.audit_admin import Audited
+from threadsagent import tokens
 from threadsagent.models import User
+from threadsagent.scopes import Scope
 from threadsagent.users_admin import may_rule
 
 MOST_DAYS = 3650
+ALL = "all"
+ALL_RIGHTS = "everything that its user may do, also what they come to be allowed later"
+
+NEVER = Value(datetime.min.replace(tzinfo=UTC))  # before all that were used
 
 
 class TokenForm(forms.ModelForm[AuthToken]):
-    """Whose token, and for how long; `giver` is who fills it in."""
+    """Whose token, for what, and for how long; `giver` is who fills it in."""
 
     giver: User
     days = forms.IntegerField(
         min_value=1, max_value=MOST_DAYS, initial=90, help_text="until it expires"
+    )
+    scopes = forms.MultipleChoiceField(
+        choices=[*((scope, f"{scope}: {scope.label}") for scope in Scope), (ALL, ALL_RIGHTS)],
+        widget=forms.CheckboxSelectMultiple,
+        label="May",
+        help_text="as far as its user may",
     )
 
     class Meta:
@@ -38,14 +52,19 @@ class TokenForm(forms.ModelForm[AuthToken]):
             raise forms.ValidationError("This user has rights that you do not have yourself.")
         return user
 
+    def clean_scopes(self) -> list[str] | None:
+        """None for everything, as `tokens.issue` has it."""
+        chosen: list[str] = self.cleaned_data["scopes"]
+        return None if ALL in chosen else chosen
+
 
 admin.site.unregister(AuthToken)  # knox's own page puts the token into a message, and so a cookie
 
 
 @admin.register(AuthToken)
 class TokenAdmin(Audited):
-    list_display = ("user", "token_key", "created", "expiry")
-    list_select_related = ("user",)
+    list_display = ("user", "token_key", "may", "created", "expiry", "last_used")
+    list_select_related = ("user", "limits")
     search_fields = ("user__username",)
     ordering = ("-created",)
 
@@ -53,7 +72,17 @@ class TokenAdmin(Audited):
         return False
 
     def get_fields(self, request: HttpRequest, obj: AuthToken | None = None) -> Any:
-        return ("user", "token_key", "created", "expiry") if obj else ("user", "days")
+        return self.list_display if obj else ("user", "scopes", "days")
+
+    @admin.display(description="may")
+    def may(self, token: AuthToken) -> str:
+        scopes = tokens.scopes_of(token)
+        return "all that its user may" if scopes is None else ", ".join(scopes)
+
+    @admin.display(description="last used", ordering=Coalesce("limits__last_used_at", NEVER))
+    def last_used(self, token: AuthToken) -> datetime | None:
+        """To a few minutes; nothing where it never was."""
+        return tokens.last_used(token)
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
@@ -65,8 +94,8 @@ class TokenAdmin(Audited):
         return form
 
     def save_model(self, request: HttpRequest, obj: AuthToken, form: Any, change: bool) -> None:
-        days = timedelta(days=form.cleaned_data["days"])
-        made, obj.key = AuthToken.objects.create(obj.user, expiry=days)
+        lasts = timedelta(days=form.cleaned_data["days"])
+        made, obj.key = tokens.issue(obj.user, form.cleaned_data["scopes"], lasts)
         obj.pk, obj.token_key, obj.expiry = made.pk, made.token_key, made.expiry
 
     def response_add(
@@ -88,4 +117,5 @@ class TokenAdmin(Audited):
             f"user {obj.user_id}",
             name=str(obj.user),
             token=obj.token_key,
+            may=self.may(obj),
         )

@@ -6,6 +6,7 @@ import pytest
 import time_machine
 from django.contrib.auth.models import Group
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_redis import get_redis_connection
@@ -13,6 +14,8 @@ from prometheus_client import REGISTRY
 
 from tests.factories import UserFactory
 from tests.threadsagent.test_throttling import let_pass
+from threadsagent import throttling
+from threadsagent.login import ATTEMPTS_FROM_ADDRESS
 from threadsagent.middleware import BEGAN
 from threadsagent.models import User
 from threadsagent.roles import VIEWERS
@@ -73,6 +76,36 @@ def test_who_guesses_from_many_addresses_has_no_more_attempts(client, viewer):
 def test_a_name_that_nobody_has_is_limited_like_any_other(client):
     guess(client, "nobody")
     assert "Too many attempts" in sign_in(client, "nobody", "guess")
+
+
+def guess_from(client, address: str, name: str) -> str:
+    form = {"username": name, "password": "Password1"}
+    return str(client.post(LOGIN, form, REMOTE_ADDR=address).content.decode())
+
+
+def test_who_tries_one_password_with_many_names_has_a_hundred_attempts(client, viewer):
+    for n in range(100):
+        assert "Please enter the correct" in guess_from(client, "203.0.113.9", f"user{n}")
+    assert "from where you are" in guess_from(client, "203.0.113.9", "user100")
+    assert "Please enter the correct" in guess_from(client, "203.0.113.10", "user100")
+
+
+def test_who_is_over_the_limit_of_an_address_costs_no_name_an_attempt(client, viewer, settings):
+    for _ in range(100):
+        throttling.take("login_address", "127.0.0.1", ATTEMPTS_FROM_ADDRESS)
+    for _ in range(20):
+        assert "from where you are" in sign_in(client, "vera", "guess")
+    guess_from(client, "203.0.113.10", "vera")
+    assert sign_in(Client(REMOTE_ADDR="203.0.113.10"), "vera", RIGHT) == ""
+
+
+def test_where_proxies_do_not_tell_the_address_only_names_are_limited(client, viewer, settings):
+    settings.TRUSTED_PROXIES = 1
+    for n in range(101):
+        answer = guess_from(client, "10.0.0.1", f"user{n}")
+    assert "Please enter the correct" in answer
+    guess(client, "vera")
+    assert "with this user name" in sign_in(client, "vera", RIGHT)
 
 
 def test_attempts_come_back_one_by_one(client, viewer):

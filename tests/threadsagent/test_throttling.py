@@ -3,6 +3,7 @@
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 import throttled
@@ -10,8 +11,10 @@ from django_redis import get_redis_connection
 from prometheus_client import REGISTRY
 
 from comments.parsing import MAX_ID_LENGTH
+from tests.factories import UserFactory
 from tests.threadsagent.test_settings import read
-from threadsagent.throttling import Bucket, take
+from threadsagent import tokens
+from threadsagent.throttling import Bucket, client_address, take
 
 pytestmark = pytest.mark.django_db
 SIZE = 5  # a token each 12 seconds: no test is that slow
@@ -110,6 +113,17 @@ def test_of_calls_at_the_same_moment_no_more_pass():
 def test_clients_do_not_share_a_bucket(reader, api_of):
     read_times(reader, SIZE + 1)
     assert read_times(api_of("comments.view_comment"), 1) == [200]
+
+
+def test_each_token_has_a_bucket_also_where_they_are_one_users(client):
+    shop = UserFactory(is_superuser=True)
+    keys = [tokens.issue(shop, None, timedelta(days=1))[1] for _ in range(2)]
+
+    def call(key: str) -> int:
+        return client.get("/comments", headers={"Authorization": f"Token {key}"}).status_code
+
+    assert [call(keys[0]) for _ in range(SIZE + 1)] == [200] * SIZE + [429]
+    assert call(keys[1]) == 200
 
 
 def test_one_post_has_one_bucket_whoever_calls(api_of):
@@ -231,3 +245,28 @@ def test_without_redis_calls_pass(reader, settings, caplog):
 def test_a_limit_of_nothing_stops_the_start(value):
     error = read("RATE_LIMIT_PER_MINUTE", RATE_LIMIT_PER_MINUTE=value)
     assert error.endswith("RATE_LIMIT_PER_MINUTE must be at least 1")
+
+
+# Where a call comes from ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "address"),
+    [
+        (0, "", "10.0.0.1"),
+        (0, "203.0.113.9", "10.0.0.1"),  # anybody can write that
+        (1, "203.0.113.9", "203.0.113.9"),
+        (1, "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        (2, "198.51.100.1, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
+        (1, "2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        (1, "2001:db8:1:2:bbbb::1", "2001:db8:1:2::/64"),
+        (2, "203.0.113.9", None),  # there are fewer of them than we were told
+        (1, "", None),
+        (1, "unknown", None),
+    ],
+)
+def test_of_what_proxies_tell_only_our_own_is_believed(rf, settings, proxies, forwarded, address):
+    settings.TRUSTED_PROXIES = proxies
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    request = rf.get("/", REMOTE_ADDR="10.0.0.1", headers=headers)
+    assert client_address(request) == address

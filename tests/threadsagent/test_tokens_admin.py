@@ -8,7 +8,7 @@ from knox.models import AuthToken
 
 from dmtrigger.models import AuditEntry
 from tests.factories import UserFactory
-from threadsagent.models import User
+from threadsagent.models import TokenLimits, User
 from threadsagent.roles import ADMINISTRATORS, OPERATORS
 
 pytestmark = pytest.mark.django_db
@@ -31,8 +31,9 @@ def shop() -> User:
     return user
 
 
-def issue(client, user: User, days: int = 30) -> str:
-    answer = client.post(f"{LIST}add/", {"user": user.pk, "days": days})
+def issue(client, user: User, days: int = 30, scopes: tuple[str, ...] = ("all",)) -> str:
+    said = {"user": user.pk, "days": days, "scopes": scopes}
+    answer = client.post(f"{LIST}add/", said)
     return str(answer.content.decode())
 
 
@@ -82,3 +83,33 @@ def test_there_is_no_token_of_somebody_who_is_not_active(client, ann):
 def test_a_token_expires(client, ann, shop, days):
     assert "errorlist" in issue(client, shop, days)
     assert not AuthToken.objects.exists()
+
+
+def test_what_a_token_may_do_is_chosen_and_nothing_is_chosen_already(client, ann, shop):
+    assert "checked" not in client.get(f"{LIST}add/").content.decode().split("Auth token")[-1]
+    assert "errorlist" in issue(client, shop, scopes=())
+    assert not AuthToken.objects.exists()
+
+
+def test_a_token_may_do_what_was_chosen(client, ann, shop):
+    issue(client, shop, scopes=("reviews", "read"))
+    assert TokenLimits.objects.get().scopes == ["read", "reviews"]
+    assert "read, reviews" in client.get(LIST).content.decode()
+    assert AuditEntry.objects.get().details["may"] == "read, reviews"
+
+
+def test_a_token_for_everything_is_one_by_choice(client, ann, shop):
+    issue(client, shop, scopes=("read", "all"))
+    assert TokenLimits.objects.get().scopes is None
+    assert "all that its user may" in client.get(LIST).content.decode()
+
+
+def test_the_list_shows_which_tokens_nobody_uses(client, ann, shop, django_assert_max_num_queries):
+    key = key_on(issue(client, shop))
+    issue(client, shop, scopes=("read",))
+    client.get("/reviews", headers={"Authorization": f"Token {key}"})
+    with django_assert_max_num_queries(10):
+        html = client.get(LIST, {"o": "6"}).content.decode()
+    told = re.findall(r'field-last_used[^>]*>([^<]*)<', html)
+    assert told[0] == "-"
+    assert told[1] != "-"

@@ -10,6 +10,7 @@ from knox.models import AuthToken
 
 from comments import monitors
 from dmtrigger.models import Campaign, Variant
+from threadsagent import tokens
 from threadsagent.fake_platform.player import load_samples
 from threadsagent.models import User
 from threadsagent.roles import (
@@ -19,6 +20,7 @@ from threadsagent.roles import (
     OPERATORS,
     VIEWERS,
 )
+from threadsagent.scopes import Scope
 from threadsagent.settings import env
 
 USERS = {
@@ -73,5 +75,5 @@ def _push_token() -> str:
     calls = ("add_comment", "view_monitor", "add_monitor", "change_monitor")
     user.user_permissions.set(Permission.objects.filter(codename__in=calls))
     AuthToken.objects.filter(user=user).delete()
-    _token, key = AuthToken.objects.create(user, expiry=timedelta(days=1))
-    return str(key)
+    _token, key = tokens.issue(user, [Scope.INGEST, Scope.MONITORS], timedelta(days=1))
+    return key
