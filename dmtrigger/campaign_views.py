@@ -1,9 +1,11 @@
 """Campaigns over HTTP: seen, made and edited, by the rules of the admin."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -38,7 +40,8 @@ class CampaignViewSet(ReadOnlyModelViewSet[Campaign]):
         said.is_valid(raise_exception=True)
         values = said.validated_data
         variants = values.pop("variants")
-        campaign = campaign_editing.add(values, variants, cast(AbstractBaseUser, request.user))
+        with _name_still_free(said):
+            campaign = campaign_editing.add(values, variants, cast(AbstractBaseUser, request.user))
         return Response(self._shown(campaign.pk), status.HTTP_201_CREATED)
 
     @idempotent
@@ -53,8 +56,21 @@ class CampaignViewSet(ReadOnlyModelViewSet[Campaign]):
             values = said.validated_data
             variants = values.pop("variants", None)
             user = cast(AbstractBaseUser, request.user)
-            campaign_editing.change(campaign, values, variants, user)
+            with _name_still_free(said):
+                campaign_editing.change(campaign, values, variants, user)
         return Response(self._shown(campaign.pk))
 
     def _shown(self, pk: int) -> object:
         return self.get_serializer(self.get_queryset().get(pk=pk)).data
+
+
+@contextmanager
+def _name_still_free(said: CampaignSerializer) -> Iterator[None]:
+    """Of two calls that find a name free at the same moment, the second hears what it would have
+    heard a moment later: the database lets one have it, and now the checks see that."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError:
+        said.run_validation(said.initial_data)
+        raise

@@ -9,7 +9,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db import models
+from django.db import IntegrityError, models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
@@ -162,6 +162,14 @@ class CampaignAdmin(Audited):
         return CampaignList
 
     # --- what changes something ---
+
+    def changeform_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Once more if somebody took the name at the same moment: then the form finds it, and says
+        so. What the first time did was undone."""
+        try:
+            return super().changeform_view(*args, **kwargs)
+        except IntegrityError:
+            return super().changeform_view(*args, **kwargs)
 
     def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
         """One with messages is deactivated instead: they say which campaign they are of."""

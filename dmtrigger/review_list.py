@@ -42,6 +42,7 @@ KEYS = (
     ("x", "tick"),
     ("Enter", "open"),
     ("u", "undo"),
+    ("Esc", "leave a field: the keys work again"),
     ("?", "these keys"),
 )
 

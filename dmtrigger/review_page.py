@@ -24,6 +24,7 @@ KEYS = (
     ("u", "undo"),
     ("n", "next review that waits"),
     ("p", "the one before"),
+    ("Esc", "leave a field: the keys work again"),
     ("?", "these keys"),
 )
 

@@ -4,6 +4,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 
 from dmtrigger.models import AuditEntry, Campaign, Variant
+from tests.concurrency import behind
 from tests.factories import CampaignFactory, DirectMessageFactory, VariantFactory
 
 TEMPLATE = "Hi {{ author }}: {{ link }} (automated)"
@@ -74,6 +75,28 @@ def test_what_the_console_would_refuse_is_refused_with_its_field(api, values, fi
 
 def test_a_name_is_given_once(api, campaign):
     assert wrong(api.post("/campaigns", NEW, format="json")) == {"name"}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "1"}])
+def test_of_two_calls_at_the_same_moment_one_gets_the_name(api, headers):
+    def make():
+        return api.post("/campaigns", NEW, format="json", headers=headers)
+
+    behindhand = behind(lambda: CampaignFactory(name="Launch"), make)
+    assert wrong(behindhand) == {"name"}
+    assert behindhand.json() == make().json()
+    assert Campaign.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_renamings_at_the_same_moment_one_gets_the_name(api):
+    campaign = CampaignFactory(name="Sale")
+    behindhand = behind(
+        lambda: CampaignFactory(name="Launch"), lambda: edit(api, campaign, name="Launch")
+    )
+    assert wrong(behindhand) == {"name"}
+    assert Campaign.objects.get(pk=campaign.pk).name == "Sale"
 
 
 def test_a_campaign_that_is_sent_again_is_made_once(api):

@@ -9,6 +9,7 @@ from django.utils import timezone
 from dmtrigger import people
 from dmtrigger.models import Campaign, Variant
 from intents.models import Review
+from tests.concurrency import behind
 from tests.factories import (
     AccountFactory,
     CampaignFactory,
@@ -84,6 +85,15 @@ def test_a_campaign_is_made_with_its_variants(manager):
     assert manager.post(f"{LIST}add/", form(A, b)).status_code == 302
     campaign = Campaign.objects.get()
     assert [(v.name, v.weight) for v in campaign.variants.order_by("pk")] == [("A", 1), ("B", 3)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_forms_at_the_same_moment_one_gets_the_name(manager):
+    behindhand = behind(
+        lambda: CampaignFactory(name="Launch"), lambda: manager.post(f"{LIST}add/", form(A))
+    )
+    assert "already exists" in errors(behindhand)
+    assert Campaign.objects.count() == 1
 
 
 def test_a_new_campaign_is_offered_a_message_that_can_be_left_as_it_is(manager):

@@ -39,6 +39,7 @@ from dmtrigger.retry import Kind, Outcome
 from dmtrigger.states import State
 from intents.models import IntentResult, Review
 from intents.reviews import AlreadyDecided, decide
+from tests.concurrency import wait_until_somebody_waits
 from tests.factories import (
     AnalysisFailureFactory,
     CampaignFactory,
@@ -427,15 +428,6 @@ def test_a_decision_under_way_ends_first_and_is_erased_too(operator):
         erasing.result(timeout=10)
     assert DirectMessage.objects.get().state == State.CANCELLED
     assert columns_with(NAME) == set()
-
-
-def wait_until_somebody_waits() -> None:
-    for _ in range(100):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(0.05), count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[1]:
-                return
-    raise AssertionError("nobody waits")
 
 
 # --- what there is ----------------------------------------------------------------------------

@@ -101,6 +101,26 @@ def test_reviews_are_decided_one_after_the_other_by_keys(console, live_server):
     assert DirectMessage.objects.get().recipient == "ada"
 
 
+def test_escape_leaves_a_field_so_that_the_keys_work_again(console, live_server):
+    CampaignFactory()
+    review = ReviewFactory()
+    console.goto(f"{live_server.url}/admin/intents/review/{review.pk}/change/")
+    in_a_moment(console)
+    console.keyboard.press("e")
+    text = console.locator("[name=text]")
+    expect(text).to_be_focused()
+    console.keyboard.press("End")
+    console.keyboard.type(" Reject")
+    console.keyboard.press("Escape")
+    expect(text).not_to_be_focused()
+    expect(text).to_have_value(re.compile("Reject"))
+    console.keyboard.press("?")
+    expect(console.get_by_text("leave a field")).to_be_visible()
+    console.keyboard.press("Escape")
+    console.keyboard.press("r")
+    expect(console.get_by_text("Rejected: ada")).to_be_visible()
+
+
 def test_the_keys_are_shown_and_reviews_ticked_by_them(console, live_server):
     ReviewFactory.create_batch(2)
     console.goto(f"{live_server.url}/admin/intents/review/")

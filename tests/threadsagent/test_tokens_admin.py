@@ -110,6 +110,6 @@ def test_the_list_shows_which_tokens_nobody_uses(client, ann, shop, django_asser
     client.get("/reviews", headers={"Authorization": f"Token {key}"})
     with django_assert_max_num_queries(10):
         html = client.get(LIST, {"o": "6"}).content.decode()
-    told = re.findall(r'field-last_used[^>]*>([^<]*)<', html)
+    told = re.findall(r"field-last_used[^>]*>([^<]*)<", html)
     assert told[0] == "-"
     assert told[1] != "-"

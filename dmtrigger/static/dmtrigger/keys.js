@@ -1,5 +1,5 @@
 // Keys do what the buttons, links and fields of a page do: that with data-key="a" is pressed by a.
-// An Undo goes when there is nothing left to undo.
+// Escape leaves a field, so that they do again. An Undo goes when there is nothing left to undo.
 "use strict";
 
 const TOO_SOON = 500; // milliseconds: a key this soon was meant for the page before
@@ -11,7 +11,9 @@ export function onKey(handle) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.repeat && !REPEATED.includes(event.key)) return;
-    if (event.target.closest(FIELDS) || performance.now() - opened < TOO_SOON) return;
+    const field = event.target.closest(FIELDS);
+    if (field !== null && event.key === "Escape") field.blur();
+    if (field !== null || performance.now() - opened < TOO_SOON) return;
     if (handle(event.key)) event.preventDefault();
   });
 }
