@@ -1,7 +1,9 @@
 """Tokens of the API: what they may do, and when they were used."""
 
+import re
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 import time_machine
@@ -17,6 +19,7 @@ from threadsagent.models import TokenLimits
 from threadsagent.scopes import PERMISSIONS, Scope
 
 pytestmark = pytest.mark.django_db
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -74,6 +77,12 @@ def test_no_scope_and_one_that_is_there_no_more_allow_nothing(client, root, scop
 
 def test_each_permission_of_a_scope_is_one_that_there_is(root):
     assert frozenset[str]().union(*PERMISSIONS.values()) <= root.get_all_permissions()
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_the_documentation_lists_what_a_scope_allows(scope):
+    [row] = re.findall(rf"^\| `{scope}` \|(.*)$", (PROJECT / "docs/api.md").read_text(), re.M)
+    assert set(re.findall(r"`(\w+\.\w+)`", row)) == PERMISSIONS[scope]
 
 
 def test_the_command_makes_tokens_with_scopes(root):
