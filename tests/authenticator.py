@@ -24,5 +24,4 @@ def wrong_code_of(user: User) -> str:
 def turn_on(user: User) -> list[str]:
     """Two-factor login for the user; the recovery codes."""
     two_factor.begin(user)
-    _device, codes = two_factor.confirm(user, code_of(user))
-    return codes
+    return two_factor.confirm(user, code_of(user))

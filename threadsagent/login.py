@@ -9,7 +9,6 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django_otp.models import Device
 
 from threadsagent import throttling, two_factor
 from threadsagent.models import User
@@ -71,7 +70,6 @@ class CodeForm(forms.Form):
             {"autocomplete": "one-time-code", "autofocus": True, "spellcheck": "false"}
         ),
     )
-    device: Device
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -85,7 +83,7 @@ class CodeForm(forms.Form):
 
     def check(self, code: str) -> None:
         """Raises ValidationError."""
-        self.device = two_factor.check(self.user, code)
+        two_factor.check(self.user, code)
 
 
 class SecondStep(LoginView):
@@ -98,5 +96,5 @@ class SecondStep(LoginView):
         return CodeForm(self.user, self.request.POST if self.request.method == "POST" else None)
 
     def form_valid(self, form: Any) -> HttpResponse:
-        two_factor.pass_session(self.request, self.user, form.device)
+        two_factor.pass_session(self.request, self.user)
         return HttpResponseRedirect(self.get_success_url())

@@ -92,7 +92,7 @@ def require_second_step(
     def middleware(request: HttpRequest) -> HttpResponse:
         user: Any = request.user  # looked up when somebody asks, and so is the one below
         request.user = SimpleLazyObject(  # type: ignore[assignment]
-            lambda: user if two_factor.has_passed(user) else AnonymousUser()
+            lambda: user if two_factor.has_passed(user, request.session) else AnonymousUser()
         )
         return get_response(request)
 

@@ -10,10 +10,10 @@ from base64 import b32encode
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import django_otp
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
@@ -23,6 +23,7 @@ from django_otp.models import Device
 from dmtrigger import audit
 from threadsagent.models import Authenticator, RecoveryCodes, User
 
+PASSED = "second_step"  # in a session: the authenticator for which a code was given
 ISSUER = "ThreadsAgent"
 WRONG = "This code is not right, or not any more: each is taken once."
 RECOVERY_CODES = 10
@@ -32,12 +33,12 @@ RECOVERY_CODE_LENGTH = 16  # letters of base32: 80 bits
 # --- whose session it is ----------------------------------------------------------------------
 
 
-def has_passed(user: User | AnonymousUser) -> bool:
-    """Whether a session's user gave all that they must. `user` is as django-otp's middleware has
-    it: it knows the device that a code of this session was of."""
-    if not user.is_authenticated or user.is_verified():  # type: ignore[attr-defined]
+def has_passed(user: User | AnonymousUser, session: SessionBase) -> bool:
+    """Whether a session's user gave all that they must. `user` is as our backend finds them."""
+    if not user.is_authenticated:
         return True
-    return not settings.REQUIRE_TWO_FACTOR and find(user) is None
+    needed: int | None = user.second_step  # type: ignore[attr-defined]  # the backend's annotation
+    return not settings.REQUIRE_TWO_FACTOR if needed is None else session.get(PASSED) == needed
 
 
 def awaited(request: HttpRequest) -> User | None:
@@ -48,11 +49,12 @@ def awaited(request: HttpRequest) -> User | None:
     return user
 
 
-def pass_session(request: HttpRequest, user: User, device: Device) -> None:
+def pass_session(request: HttpRequest, user: User) -> None:
     """The second step is done: the session is the user's, with a key that nobody saw before."""
-    request.user = user
-    django_otp.login(request, device)
+    device = find(user)
+    request.session[PASSED] = device and device.pk
     request.session.cycle_key()
+    request.user = user
 
 
 # --- turning it on and off --------------------------------------------------------------------
@@ -88,9 +90,9 @@ def address_of(device: Authenticator) -> str:
     return f"otpauth://totp/{label}?{said}"
 
 
-def confirm(user: User, code: str) -> tuple[Device, list[str]]:
-    """Turn it on, if the app shows this code: the device, and the recovery codes, which nobody can
-    read again. Raises ValidationError."""
+def confirm(user: User, code: str) -> list[str]:
+    """Turn it on, if the app shows this code: the recovery codes, which nobody can read again.
+    Raises ValidationError."""
     codes = [_new_code() for _ in range(RECOVERY_CODES)]
     with transaction.atomic():
         locked = Authenticator.objects.select_for_update()
@@ -104,9 +106,9 @@ def confirm(user: User, code: str) -> tuple[Device, list[str]]:
             RecoveryCodes.objects.update_or_create(user=user, defaults=said)
             audit.record(user.get_username(), "turn on two-factor login", f"user {user.pk}")
     # Out here: an error within would undo that the wrong code was counted.
-    if device is None or problem:
+    if problem:
         raise ValidationError(problem)
-    return device, codes
+    return codes
 
 
 @transaction.atomic
@@ -122,8 +124,8 @@ def turn_off(user: User, by: User) -> bool:
 # --- codes ------------------------------------------------------------------------------------
 
 
-def check(user: User, code: str) -> Device:
-    """The device that the code is of, a code of the app or a recovery code. Raises ValidationError.
+def check(user: User, code: str) -> None:
+    """Take a code, one of the app or a recovery code. Raises ValidationError.
 
     Each is tried with its own device only: wrong codes of the one hold up nobody who has the other.
     """
@@ -136,7 +138,6 @@ def check(user: User, code: str) -> Device:
             audit.record(user.get_username(), "use recovery code", f"user {user.pk}")
     if problem:
         raise ValidationError(problem)
-    return device
 
 
 def _take(device: Device | None, code: str) -> str:

@@ -26,7 +26,7 @@ class ConfirmForm(CodeForm):
     recovery: list[str]
 
     def check(self, code: str) -> None:
-        self.device, self.recovery = two_factor.confirm(self.user, code)
+        self.recovery = two_factor.confirm(self.user, code)
 
 
 class TurnOffForm(CodeForm):
@@ -61,7 +61,7 @@ def page(request: HttpRequest) -> HttpResponse:
         two_factor.begin(user)
         return redirect(PAGE)
     if confirm.is_valid():
-        two_factor.pass_session(request, user, confirm.device)
+        two_factor.pass_session(request, user)
         return _show(request, user, recovery=confirm.recovery)
     if off.is_valid():
         two_factor.turn_off(user, by=user)

@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from knox.models import AuthToken
 
 from dmtrigger.models import AuditEntry
@@ -441,7 +442,7 @@ def test_nobody_resets_their_own_without_a_code(client, ann):
     two_factor.begin(ann)
     Authenticator.objects.update(confirmed=True)
     session = client.session
-    session["otp_device_id"] = Authenticator.objects.get().persistent_id
+    session[two_factor.PASSED] = Authenticator.objects.get().pk
     session.save()
     assert "Your own is turned off on its page" in reset(client, ann)
     assert Authenticator.objects.exists()
@@ -453,3 +454,15 @@ def test_the_list_of_users_shows_who_has_it(client, ann, django_assert_max_num_q
         html = client.get(USERS).content.decode()
     cells = re.findall(r'field-has_two_factor"><img src="[^"]*icon-(\w+)\.svg', html)
     assert sorted(cells) == ["no", "yes"]
+
+
+def test_a_page_costs_no_more_queries_with_it(both_steps, vera):
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert both_steps.get("/admin/intents/review/").status_code == 200
+        return len(captured)
+
+    queries()  # what is kept from now on
+    with_it = queries()
+    two_factor.turn_off(vera, by=vera)
+    assert queries() == with_it
