@@ -42,11 +42,11 @@ def has_passed(user: User | AnonymousUser, session: SessionBase) -> bool:
 
 
 def awaited(request: HttpRequest) -> User | None:
-    """Who gave their password in this session, and has a second step still to do."""
+    """Which member of staff gave their password in this session, and has a second step to do."""
     user = auth.get_user(request)
     if request.user.is_authenticated or not user.is_authenticated:
         return None
-    return user
+    return user if user.is_staff else None
 
 
 def pass_session(request: HttpRequest, user: User) -> None:

@@ -75,7 +75,7 @@ def _who(request: HttpRequest) -> User | None:
     user = two_factor.awaited(request)
     if user is None:
         return cast(User, request.user) if admin.site.has_permission(request) else None
-    return user if user.is_staff and two_factor.find(user) is None else None
+    return user if two_factor.find(user) is None else None
 
 
 def _show(request: HttpRequest, user: User, **context: Any) -> HttpResponse:

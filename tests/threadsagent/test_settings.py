@@ -74,3 +74,16 @@ def test_a_port_for_metrics_needs_a_folder_to_count_in(tmp_path):
     env = {"METRICS_PORT": "9100", "PROMETHEUS_MULTIPROC_DIR": str(folder)}
     assert read("METRICS_PORT", **env) == "9100"
     assert folder.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("env", "proxies"),
+    [
+        ({}, "0"),
+        ({"HTTPS": "true"}, "1"),
+        ({"HTTPS": "true", "TRUSTED_PROXIES": "0"}, "0"),
+        ({"TRUSTED_PROXIES": "2"}, "2"),
+    ],
+)
+def test_there_is_one_proxy_where_there_is_tls_unless_it_is_said(env, proxies):
+    assert read("TRUSTED_PROXIES", **env) == proxies

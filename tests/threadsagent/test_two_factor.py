@@ -394,6 +394,7 @@ def test_where_all_need_it_the_password_alone_sets_up_no_other(client):
 def test_who_is_no_staff_has_no_page_to_set_it_up(client):
     client.force_login(UserFactory(username="shop"))
     assert client.get(PAGE).url.startswith(LOGIN)
+    assert "Username" in client.get(LOGIN).content.decode()
 
 
 @pytest.mark.usefixtures("required")
