@@ -7,10 +7,10 @@ they counted stays, and there are never many more files than processes.
 Knows no Django: gunicorn's parent, which has none, imports it too.
 """
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -56,22 +56,26 @@ def text() -> bytes:
 
 
 def fold_dead() -> None:
-    """Fold the files of processes that are gone; any process may do this at any time.
+    """Fold the files of processes that are gone. While somebody reads them it is left for later,
+    so that no event loop ever waits here.
 
-    Who is killed between the two steps of a kind, which are one after the other, leaves counts
-    that are there twice; only a parent calls this, and a service's folder ends with it.
+    Only first processes do this. One that is killed in the moment between the folded file and the
+    end of those that are in it leaves counts that are there twice, until its folder is empty again.
     """
     if FOLDER not in os.environ:
         return
-    folder = Path(os.environ[FOLDER])
-    with _locked(fcntl.LOCK_EX):
-        for kind in ADDED_UP:
-            dead = [path for path in folder.glob(f"{kind}_*.db") if not _is_alive(_number(path))]
-            if dead:
-                _fold(dead, folder / f"{kind}_{FOLDED}.db")
-        for path in folder.glob("gauge_live*.db"):
-            if not _is_alive(_number(path)):
-                mark_process_dead(int(_number(path)))
+    with contextlib.suppress(BlockingIOError), _locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+        _fold_all(Path(os.environ[FOLDER]))
+
+
+def _fold_all(folder: Path) -> None:
+    for kind in ADDED_UP:
+        dead = [path for path in folder.glob(f"{kind}_*.db") if not _is_alive(_number(path))]
+        if dead:
+            _fold(dead, folder / f"{kind}_{FOLDED}.db")
+    for number in {_number(path) for path in folder.glob("gauge_live*.db")}:
+        if not _is_alive(number):
+            mark_process_dead(int(number))
 
 
 def _fold(dead: list[Path], into: Path) -> None:
@@ -99,7 +103,7 @@ def _is_alive(number: str) -> bool:
     return number == FOLDED or psutil.pid_exists(int(number))
 
 
-@contextmanager
+@contextlib.contextmanager
 def _locked(how: int) -> Iterator[None]:
     """Scrapes share the folder, and a fold has it alone: it would be counted twice, or missed."""
     descriptor = os.open(os.environ[FOLDER], os.O_RDONLY)
@@ -107,6 +111,8 @@ def _locked(how: int) -> Iterator[None]:
         fcntl.flock(descriptor, how)
         yield
     finally:
+        # To close it is not enough: a child that was forked meanwhile has it too.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 

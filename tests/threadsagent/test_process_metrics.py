@@ -94,10 +94,28 @@ for _ in range(3):
                 os._exit(1)
         os._exit(0)
     scrapers.append(pid)
-for _ in range(30):
-    process_metrics.fold_dead()
+while "histogram_0.db" not in os.listdir(os.environ["PROMETHEUS_MULTIPROC_DIR"]):
     process_metrics.fold_dead()
 assert [os.waitpid(pid, 0)[1] for pid in scrapers] == [0, 0, 0]
+""",
+    )
+
+
+def test_a_child_forked_during_a_scrape_does_not_keep_others_from_folding(tmp_path):
+    run(
+        tmp_path,
+        """
+child()
+with process_metrics._locked(process_metrics.fcntl.LOCK_SH):
+    process_metrics.fold_dead()  # comes back at once
+    forked = os.fork()
+    if forked == 0:
+        import time
+        time.sleep(60)
+assert "counter_0.db" not in os.listdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+process_metrics.fold_dead()
+assert "counter_0.db" in os.listdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+os.kill(forked, 9)
 """,
     )
 
