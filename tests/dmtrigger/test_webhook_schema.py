@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator, FormatChecker
 
 from dmtrigger import outbox, webhooks
 from dmtrigger.models import DirectMessage, WebhookDelivery, WebhookEndpoint
