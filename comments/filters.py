@@ -1,12 +1,26 @@
 """By what the comments of the API can be narrowed; each has its index, or is a range of ids."""
 
 from datetime import datetime
+from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 
 from comments.models import Comment, SeenComment
 from comments.partitions import id_at
+
+BOOLEANS = {"true": True, "false": False, "True": True, "False": False}
+
+
+@extend_schema_field(OpenApiTypes.BOOL)
+class TrueOrFalse(django_filters.TypedChoiceFilter):
+    """Django-filter's own for booleans takes what is neither for no filter."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        words = [(word, word) for word in BOOLEANS]
+        super().__init__(*args, choices=words, coerce=BOOLEANS.__getitem__, **kwargs)
 
 
 class CommentFilter(django_filters.FilterSet):
@@ -15,7 +29,7 @@ class CommentFilter(django_filters.FilterSet):
     post_id = django_filters.CharFilter()
     author = django_filters.CharFilter()
     external_id = django_filters.CharFilter(method="by_external_id", label="the platform's id")
-    analyzed = django_filters.BooleanFilter("analyzed_at", "isnull", exclude=True)
+    analyzed = TrueOrFalse("analyzed_at", "isnull", exclude=True)
     stored_after = django_filters.IsoDateTimeFilter(method="from_time", label="from then on")
     stored_before = django_filters.IsoDateTimeFilter(method="to_time", label="earlier than that")
 

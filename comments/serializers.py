@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from django.utils import timezone
 from rest_framework import serializers
 
@@ -101,12 +102,16 @@ class ProcessResponseSerializer(serializers.Serializer[Any]):
     rejected = ItemErrorSerializer(many=True)
 
 
-class PostIdField(serializers.CharField):
-    """A post's id, by the rules that hold for it when comments are handed in."""
+class NameField(serializers.CharField):
+    """A platform's name for something, by the rules that hold when comments are handed in."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        not_blank = RegexValidator(r"\S")  # for the schema: `parse_text` says it first
+        super().__init__(min_length=1, trim_whitespace=False, validators=[not_blank], **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
         try:
-            return parse_text("post_id", data, MAX_ID_LENGTH)
+            return parse_text(str(self.field_name), data, self.max_length or MAX_ID_LENGTH)
         except FieldError as error:
             raise serializers.ValidationError(str(error)) from error
 
@@ -114,7 +119,7 @@ class PostIdField(serializers.CharField):
 class StartMonitorSerializer(serializers.ModelSerializer[Monitor]):
     """Which post is to be watched."""
 
-    post_id = PostIdField(min_length=1, max_length=MAX_ID_LENGTH, trim_whitespace=False)
+    post_id = NameField(max_length=MAX_ID_LENGTH)
 
     class Meta:
         model = Monitor

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, ValidationError
@@ -65,7 +65,12 @@ class CommentViewSet(ReadOnlyModelViewSet[Comment]):
 
     @extend_schema(
         request=ProcessRequestSerializer,
-        responses={200: ProcessResponseSerializer, 400: ProcessResponseSerializer},
+        responses={
+            200: ProcessResponseSerializer,
+            400: ProcessResponseSerializer,
+            502: OpenApiResponse(description="the post cannot be read from its source"),
+            504: OpenApiResponse(description="it could not be read to its end in time"),
+        },
         examples=[
             OpenApiExample(
                 "a batch of one",

@@ -131,7 +131,7 @@ class FunnelViewSet(ViewSet):
     @extend_schema(parameters=[FunnelQuerySerializer], responses=FunnelSerializer, filters=False)
     def list(self, request: Request) -> Response:
         """The funnel of the comments stored from `since` until `until`, as a whole and apart."""
-        asked = FunnelQuerySerializer(data=request.query_params)
+        asked = FunnelQuerySerializer(data=request.query_params.dict())
         asked.is_valid(raise_exception=True)
         period = funnel.Period(asked.validated_data["since"], asked.validated_data["until"])
         found = funnel.report(period, funnel.By(asked.validated_data["by"]))

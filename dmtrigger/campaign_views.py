@@ -7,7 +7,7 @@ from typing import cast
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -32,7 +32,24 @@ class CampaignViewSet(ReadOnlyModelViewSet[Campaign]):
         "partial_update": "dmtrigger.change_campaign",
     }
 
-    @extend_schema(responses={201: CampaignSerializer})
+    @extend_schema(
+        responses={201: CampaignSerializer},
+        examples=[
+            OpenApiExample(
+                "two wordings",
+                request_only=True,
+                value={
+                    "name": "Backpack",
+                    "link": "https://shop.example/backpack",
+                    "post_id": "post_12345",
+                    "variants": [
+                        {"name": "A", "template": "Hi {{ author }}: {{ link }} (automated)"},
+                        {"name": "B", "template": "Here it is: {{ link }} (automated)"},
+                    ],
+                },
+            )
+        ],
+    )
     @idempotent
     def create(self, request: Request) -> Response:
         """Make a campaign. It answers comments at once, unless `is_active` is false."""

@@ -2,11 +2,22 @@
 
 import django_filters
 from django import forms
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 
 from dmtrigger.models import DirectMessage, Person, Refusal
 
 
+@extend_schema_field(OpenApiTypes.INT)
+class IdFilter(django_filters.Filter):
+    """A row's id: a whole number, and where there is no such row nothing is found."""
+
+    field_class = forms.IntegerField
+
+
 class MessageFilter(django_filters.FilterSet):
+    campaign = IdFilter()
+    account = IdFilter()
     post_id = django_filters.CharFilter()
     recipient = django_filters.CharFilter()
 
@@ -24,13 +35,8 @@ class OptOutFilter(django_filters.FilterSet):
         fields = ("source", "name")
 
 
-class IdFilter(django_filters.Filter):
-    """A row's id: a whole number."""
-
-    field_class = forms.IntegerField
-
-
 class RefusalFilter(django_filters.FilterSet):
+    campaign = IdFilter()
     comment_id = IdFilter()
 
     class Meta:

@@ -4,9 +4,12 @@ from copy import copy
 from datetime import datetime
 from typing import Any
 
+from django.db import models
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from comments.parsing import MAX_ID_LENGTH
+from comments.serializers import NameField
 from dmtrigger.models import (
     Account,
     Campaign,
@@ -36,9 +39,20 @@ class VariantSerializer(serializers.ModelSerializer[Variant]):
         return attrs
 
 
+@extend_schema_field(
+    {"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?$"}
+)
+class ClockField(serializers.TimeField):
+    """A time of day. JSON Schema's `time` has an offset, which the campaign's time zone says."""
+
+
 class CampaignSerializer(serializers.ModelSerializer[Campaign]):
     """What is sent, under which posts, and when."""
 
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.TimeField: ClockField,
+    }
     variants = VariantSerializer(
         many=True,
         allow_empty=False,
@@ -225,8 +239,8 @@ class NewOptOutSerializer(serializers.Serializer[Any]):
     """Who wants no messages, and for how long."""
 
     # every field of DRF has an attribute of this name too
-    source = serializers.CharField(min_length=1, max_length=50)  # type: ignore[assignment]
-    name = serializers.CharField(min_length=1, max_length=MAX_ID_LENGTH)
+    source = NameField(max_length=50)  # type: ignore[assignment]
+    name = NameField(max_length=MAX_ID_LENGTH)
     days = serializers.IntegerField(
         min_value=1, max_value=3650, allow_null=True, default=None, help_text="null: for good"
     )

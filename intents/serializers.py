@@ -120,6 +120,7 @@ class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
         source="promoted_by.username",
         default=None,
         read_only=True,
+        allow_null=True,
         help_text="null: a release, or it never was",
     )
 

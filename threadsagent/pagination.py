@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # DRF imports this module while it defines its views
 ORDERINGS = {"newest": "-pk", "oldest": "pk"}
 LIMIT = serializers.IntegerField(min_value=1)
 
+PAGING = {"cursor", "limit", "ordering"}
+
 
 class NewestFirst(CursorPagination):
     """Cursor paging from the newest row on, or with `ordering=oldest` from the oldest.
@@ -62,3 +64,14 @@ class NewestFirst(CursorPagination):
         if cursor and cursor.position is not None and not str(cursor.position).isdecimal():
             raise NotFound(self.invalid_cursor_message)
         return cursor
+
+
+def allow_empty_filters(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Say in the OpenAPI schema that of a list's parameters an empty filter is none (a hook)."""
+    for path in result["paths"].values():
+        parameters = path.get("get", {}).get("parameters", [])
+        if any(each["name"] == NewestFirst.cursor_query_param for each in parameters):
+            for each in parameters:
+                if each["name"] not in PAGING:
+                    each["allowEmptyValue"] = True
+    return result

@@ -332,6 +332,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "threadsagent.problems.declare",
+        "threadsagent.pagination.allow_empty_filters",
         "dmtrigger.webhook_schema.add_headers",
     ],
     "WEBHOOKS": ["dmtrigger.webhook_schema.MESSAGE", "dmtrigger.webhook_schema.TEST"],

@@ -178,6 +178,12 @@ def test_a_time_that_is_none_is_a_400(api):
     assert [error["field"] for error in answer.json()["errors"]] == ["stored_after"]
 
 
+def test_what_is_neither_true_nor_false_is_a_400(api):
+    answer = api.get("/comments?analyzed=flase")
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == ["analyzed"]
+
+
 def test_one_comment_says_whether_it_is_analysed(api):
     post(api, [item(1)])
     body = api.get(f"/comments/{Comment.objects.get().pk}").json()

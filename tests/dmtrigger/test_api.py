@@ -191,6 +191,14 @@ def test_a_long_list_of_messages_costs_few_queries(api_of, django_assert_max_num
         assert len(api.get("/messages").json()["results"]) == 20
 
 
+@pytest.mark.parametrize("campaign", ["0", "-1", "9" * 30])
+def test_a_campaign_that_does_not_exist_has_no_messages_and_no_refusals(api_of, campaign):
+    DirectMessageFactory()
+    api = api_of("dmtrigger.view_directmessage", "dmtrigger.view_refusal")
+    for path in ("/messages", "/refusals"):
+        assert api.get(path, {"campaign": campaign}).json()["results"] == []
+
+
 # --- opt-outs ---------------------------------------------------------------------------------
 
 EVERY_PERSON_RIGHT = ("dmtrigger.view_person", "dmtrigger.add_person", "dmtrigger.change_person")
@@ -246,6 +254,7 @@ def test_opt_outs_are_found_by_name(api_of):
         {"source": "fake_platform", "name": ""},
         {"source": "fake_platform", "name": "x" * 101},
         {"source": "fake_platform", "name": "a\x00"},
+        {"source": "fake_platform", "name": 5},
         {"source": "fake_platform", "name": "ada", "days": 0},
         {"source": "fake_platform", "name": "ada", "days": 10**9},
     ],
