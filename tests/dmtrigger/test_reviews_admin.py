@@ -2,6 +2,8 @@
 
 import re
 import threading
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -513,37 +515,52 @@ def test_the_authors_of_several_are_blocked_or_taken_over_once_each(console, que
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_operators_at_once_each_decides_some_and_both_are_told_the_truth():
-    """The same reviews, ticked in two lists: each is decided once, by one of them."""
+def test_two_operators_and_a_bulk_action_decide_each_review_once_and_are_told_the_truth():
+    """The same hundred: two reject one after the other, from both ends, and one approves all."""
     CampaignFactory()
-    both: list[Any] = [ReviewFactory(intent__comment__author=f"buyer {n}") for n in range(8)]
-    operators = [UserFactory(username=name, is_staff=True) for name in ("olga", "otto")]
-    for user in operators:
+    hundred = [ReviewFactory(intent__comment__author=f"buyer {n}") for n in range(100)]
+    operators = {
+        name: UserFactory(username=name, is_staff=True) for name in ("olga", "otto", "opal")
+    }
+    for user in operators.values():
         user.groups.add(Group.objects.get(name=OPERATORS))
-    start = threading.Barrier(2)
+    start = threading.Barrier(3)
 
-    def work(user: Any, action: str, chosen: list[Review]) -> str:
+    def reject_each(client: Client, chosen: list[Review]) -> str:
+        for review in chosen:
+            client.post(f"{LIST}{review.pk}/decide/", {"decision": "rejected"})
+        return client.get(LIST).content.decode()  # it shows all that was said meanwhile
+
+    def approve_all(client: Client, chosen: list[Review]) -> str:
+        return act(client, "approve_selected", chosen)
+
+    def work(name: str, how: Callable[[Client, list[Review]], str], chosen: list[Review]) -> str:
         client = Client()
-        client.force_login(user)
+        client.force_login(operators[name])
         try:
-            start.wait(10)
-            return act(client, action, chosen)
+            start.wait(60)
+            return how(client, chosen)
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(2) as pool:
-        approving = pool.submit(work, operators[0], "approve_selected", both)
-        rejecting = pool.submit(work, operators[1], "reject_selected", both[::-1])
-        by_olga, by_otto = approving.result(), rejecting.result()
-    approved = Review.objects.filter(status="approved", decided_by=operators[0])
-    rejected = Review.objects.filter(status="rejected", decided_by=operators[1])
-    assert approved.count() + rejected.count() == 8
-    assert DirectMessage.objects.count() == approved.count()
-    assert f"Approved: {approved.count()}" in by_olga
-    assert by_olga.count("rejected already by otto") == rejected.count()
-    assert f"Rejected: {rejected.count()}" in by_otto
-    assert by_otto.count("approved already by olga") == approved.count()
-    assert LogEntry.objects.count() == 8
+    with ThreadPoolExecutor(3) as pool:
+        olga = pool.submit(work, "olga", reject_each, hundred)
+        otto = pool.submit(work, "otto", reject_each, hundred[::-1])
+        opal = pool.submit(work, "opal", approve_all, hundred)
+        told = {"olga": olga.result(), "otto": otto.result(), "opal": opal.result()}
+
+    decided = Counter(Review.objects.values_list("status", "decided_by__username"))
+    approved = decided["approved", "opal"]
+    rejected = {name: decided["rejected", name] for name in ("olga", "otto")}
+    assert approved + sum(rejected.values()) == 100
+    assert DirectMessage.objects.count() == approved
+    assert LogEntry.objects.count() == 100
+    assert f"Approved: {approved}" in told["opal"]
+    for name, other in (("olga", "otto"), ("otto", "olga")):
+        assert told[name].count("Rejected: buyer") == rejected[name]
+        assert told[name].count("approved already by opal") == approved
+        assert told[name].count(f"rejected already by {other}") == rejected[other]
+        assert told["opal"].count(f"rejected already by {name}") == rejected[name]
 
 
 # --- what is new ------------------------------------------------------------------------------
