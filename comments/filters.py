@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 
 from comments.models import Comment, SeenComment
 from comments.partitions import id_at
+from comments.search import search
 
 BOOLEANS = {"true": True, "false": False, "True": True, "False": False}
 
@@ -30,6 +31,9 @@ class CommentFilter(django_filters.FilterSet):
     author = django_filters.CharFilter()
     external_id = django_filters.CharFilter(method="by_external_id", label="the platform's id")
     analyzed = TrueOrFalse("analyzed_at", "isnull", exclude=True)
+    search = django_filters.CharFilter(
+        method="by_words", label='words of the text; also "a phrase", this or that, -not'
+    )
     stored_after = django_filters.IsoDateTimeFilter(method="from_time", label="from then on")
     stored_before = django_filters.IsoDateTimeFilter(method="to_time", label="earlier than that")
 
@@ -43,6 +47,9 @@ class CommentFilter(django_filters.FilterSet):
         """The ledger knows the id here of every id there."""
         known = SeenComment.objects.filter(external_id=value).values("comment_id")
         return comments.filter(pk__in=known)
+
+    def by_words(self, comments: QuerySet[Comment], name: str, value: str) -> QuerySet[Comment]:
+        return search(comments, value)
 
     def from_time(
         self, comments: QuerySet[Comment], name: str, value: datetime

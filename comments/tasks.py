@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import IntegrityError, OperationalError
 
-from comments import partitions, polling
+from comments import partitions, polling, search
 
 
 @shared_task(name="poll_monitors")
@@ -20,6 +20,10 @@ def poll_monitors() -> int:
     retry_backoff=True,
 )
 def maintain_partitions() -> None:
-    """Make the partitions of the days to come, drop those that are older than is kept."""
+    """Make the partitions of the days to come, drop those that are older than is kept.
+
+    Then those of the days that are over get their index of words.
+    """
     partitions.ensure_partitions()
     partitions.retire()
+    search.index_past_days()

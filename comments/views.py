@@ -5,7 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
+from django.db import OperationalError, connection, transaction
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from psycopg2.errors import QueryCanceled
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, ValidationError
@@ -30,6 +32,8 @@ from comments.serializers import (
 from comments.sources import SourceError
 
 MAX_COMMENTS = 50_000  # of one call: a byte or two can be a wrong item, and the answer names each
+SEARCH_MILLISECONDS = 5_000
+TOO_LONG = "This takes too long: narrow it by post_id, author, stored_after or stored_before."
 
 
 class SourceUnavailable(APIException):
@@ -62,6 +66,19 @@ class CommentViewSet(ReadOnlyModelViewSet[Comment]):
         "retrieve": "comments.view_comment",
         "process": "comments.add_comment",
     }
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Stored comments. A `search` that takes too long is a 400: narrow it."""
+        if not request.query_params.get("search"):
+            return super().list(request, *args, **kwargs)
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL statement_timeout = %s", [SEARCH_MILLISECONDS])
+                return super().list(request, *args, **kwargs)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, QueryCanceled):
+                raise
+            raise ValidationError({"search": TOO_LONG}) from error
 
     @extend_schema(
         request=ProcessRequestSerializer,

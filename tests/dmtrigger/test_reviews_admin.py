@@ -518,7 +518,7 @@ def test_the_authors_of_several_are_blocked_or_taken_over_once_each(console, que
 def test_two_operators_and_a_bulk_action_decide_each_review_once_and_are_told_the_truth():
     """The same hundred: two reject one after the other, from both ends, and one approves all."""
     CampaignFactory()
-    hundred = [ReviewFactory(intent__comment__author=f"buyer {n}") for n in range(100)]
+    hundred: list[Any] = [ReviewFactory(intent__comment__author=f"buyer {n}") for n in range(100)]
     operators = {
         name: UserFactory(username=name, is_staff=True) for name in ("olga", "otto", "opal")
     }
