@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from comments import partitions, search, views
 from comments.models import Comment
+from comments.tasks import maintain_partitions
 from tests.factories import CommentFactory
 
 pytestmark = pytest.mark.django_db
@@ -106,6 +107,13 @@ def test_a_day_that_is_over_gets_its_index_once(yesterday, monkeypatch):
     assert search.index_past_days() == []
     pass_days(monkeypatch)
     assert search.index_past_days() == [f"{yesterday}_words"]
+    assert search.index_past_days() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_hourly_task_makes_the_index(yesterday, monkeypatch):
+    pass_days(monkeypatch)
+    maintain_partitions()
     assert search.index_past_days() == []
 
 
