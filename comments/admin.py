@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
+from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
@@ -17,6 +18,7 @@ from comments import monitors
 from comments.came_in import CameIn
 from comments.csv_export import BYTE_ORDER_MARK, as_csv
 from comments.models import Comment, Monitor, SeenComment
+from comments.scope import EVERY, Scope, scope_of
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +75,38 @@ def matching(term: str) -> Q:
     return Q(pk__in=ids_of(term)) | Q(post_id=term) | Q(author=term)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+class WithinAccounts(admin.ModelAdmin[Any]):
+    """Shows and offers what is of the accounts that the user sees, and nothing else."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return scope_of(request.user).narrow(super().get_queryset(request))
+
+    def get_field_queryset(
+        self, db: str | None, db_field: Any, request: HttpRequest
+    ) -> QuerySet[Any] | None:
+        """What may be chosen for a foreign key."""
+        scope, rows = scope_of(request.user), super().get_field_queryset(db, db_field, request)
+        if scope.is_whole:
+            return rows
+        every = db_field.remote_field.model._default_manager.all()
+        return scope.narrow(every if rows is None else rows)
+
+
+class SeenOnly(admin.RelatedFieldListFilter):
+    """A filter by a foreign key that offers what the user sees."""
+
+    def field_choices(
+        self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        scope = scope_of(request.user)
+        if scope.is_whole:
+            return super().field_choices(field, request, model_admin)
+        rows = scope.narrow(field.remote_field.model._default_manager.all())
+        order = self.field_admin_ordering(field, request, model_admin)
+        return [(str(row.pk), str(row)) for row in rows.order_by(*order)]
+
+
+class ReadOnlyAdmin(WithinAccounts):
     """For big tables that one module of the program writes: people look, and change nothing.
 
     They come in the order of their key only: by any other a page would read the whole table.
@@ -96,7 +129,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
         return False
 
 
-class CsvExport(admin.ModelAdmin[Any]):
+class CsvExport(WithinAccounts):
     """A list with the action *Export as CSV*: of the ticked rows."""
 
     export_fields: tuple[str, ...] = ()
@@ -134,8 +167,21 @@ class CommentAdmin(CsvExport, ReadOnlyAdmin):
         return (queryset.filter(matching(search_term)) if search_term else queryset), False
 
 
+class MonitorForm(forms.ModelForm[Monitor]):
+    """Which post is watched; `scope` is what the user sees."""
+
+    scope: Scope
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or self.cleaned_data
+        source, account = said.get("source"), said.get("account", "")
+        if source and not self.scope.has(source, account):
+            raise forms.ValidationError("This is none of the accounts that you see.")
+        return said
+
+
 @admin.register(Monitor)
-class MonitorAdmin(admin.ModelAdmin[Monitor]):
+class MonitorAdmin(WithinAccounts):
     """Watch a post, change how often; starting and stopping are actions of the list."""
 
     list_display = (
@@ -152,6 +198,7 @@ class MonitorAdmin(admin.ModelAdmin[Monitor]):
     list_filter = ("status", "source")
     search_fields = ("post_id", "task_id")
     ordering = ("-id",)
+    form = MonitorForm
     fields = ("source", "post_id", "account", "interval_seconds")
     polled_fields = (
         "task_id",
@@ -172,6 +219,14 @@ class MonitorAdmin(admin.ModelAdmin[Monitor]):
     def get_readonly_fields(self, request: HttpRequest, obj: Monitor | None = None) -> Any:
         # The cursor is a place in this post's comments; another post is another monitor.
         return ("source", "post_id", "account", *self.polled_fields) if obj else ()
+
+    def get_form(
+        self, request: HttpRequest, obj: Monitor | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        # the class is made for this request; whose the post is cannot be changed
+        form.scope = EVERY if obj else scope_of(request.user)
+        return form
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"source": settings.COMMENT_SOURCE} | super().get_changeform_initial_data(request)

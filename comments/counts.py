@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from comments.models import Comment
 from comments.partitions import IDS_PER_SECOND, id_at
+from comments.scope import EVERY, Scope
 
 SETTLES = timedelta(minutes=10)  # until whoever stores comments has committed for certain
 REMEMBERED = 24 * 3600  # seconds
@@ -24,14 +25,17 @@ def place(field: str, since: datetime, step: timedelta) -> Expression:
     return ExpressionWrapper((F(field) - id_at(since)) / width, output_field=BigIntegerField())
 
 
-def over_time(since: datetime, step: timedelta, stretches: int) -> list[int]:
+def over_time(
+    since: datetime, step: timedelta, stretches: int, scope: Scope = EVERY
+) -> list[int]:
     """How many comments came in during each of the stretches of time that follow each other."""
     seconds = step // timedelta(seconds=1)
-    keys = [f"comments:{seconds}:{id_at(since + n * step)}" for n in range(stretches)]
+    name = f"comments:{scope.label}:{seconds}" if scope.label else f"comments:{seconds}"
+    keys = [f"{name}:{id_at(since + n * step)}" for n in range(stretches)]
     known = cache.get_many(keys)
     first = next((n for n, key in enumerate(keys) if key not in known), stretches)
     begin, end = since + first * step, since + stretches * step
-    rows = Comment.objects.filter(pk__gte=id_at(begin), pk__lt=id_at(end)).order_by()
+    rows = scope.narrow(Comment.objects.filter(pk__gte=id_at(begin), pk__lt=id_at(end))).order_by()
     placed = rows.annotate(place=place("pk", since, step)).values_list("place")
     counted = dict(placed.annotate(Count("pk"))) if first < stretches else {}
     over = (timezone.now() - SETTLES - since) // step

@@ -23,6 +23,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from comments.models import IdempotentCall
+from comments.scope import scope_of
 
 HEADER = "Idempotency-Key"
 KEY = re.compile("^[!-~]{1,255}$")
@@ -112,8 +113,11 @@ def _json(data: Any) -> str:
 
 
 def _fingerprint(request: Request) -> str:
-    """What was asked for: the path and the content, whatever the order of its fields."""
+    """What was asked for: the path and the content, whatever the order of its fields; and the
+    accounts that the caller sees, so that no answer is repeated that tells of others."""
     asked = [request.path, request.data]
+    if seen := scope_of(request.user).label:
+        asked.append(seen)
     return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 

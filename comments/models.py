@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from comments.parsing import MAX_ID_LENGTH
+from comments.scope import by_names
 from comments.sources import MAX_CURSOR_LENGTH, SourceError, get_source
 
 
@@ -44,6 +45,8 @@ class Comment(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now(), help_text="when it was stored here")
     analyzed_at = models.DateTimeField(null=True, blank=True)
+
+    seen_by = by_names("source", "account")
 
     class Meta:
         indexes = [
@@ -120,6 +123,8 @@ class Monitor(models.Model):
     )
     last_error = models.TextField(blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    seen_by = by_names("source", "account")
 
     class Meta:
         constraints = [

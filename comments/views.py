@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from psycopg2.errors import QueryCanceled
 from rest_framework import mixins, status
 from rest_framework.decorators import action
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
@@ -22,6 +22,7 @@ from comments.ingest import IngestReport, ingest
 from comments.models import Comment, Monitor
 from comments.parsing import MAX_ID_LENGTH, FieldError, parse_text
 from comments.polling import OutOfTime, process_post
+from comments.scope import scope_of
 from comments.serializers import (
     CommentSerializer,
     MonitorSerializer,
@@ -117,6 +118,8 @@ class CommentViewSet(ReadOnlyModelViewSet[Comment]):
         """
         started = time.monotonic()
         post_id, account, items = _read_batch(request)
+        _check_account(request, settings.COMMENT_SOURCE, account)
+        _check_post(request, settings.COMMENT_SOURCE, post_id)
         if items is None:
             report = _process_from_source(post_id, account)
         else:
@@ -144,6 +147,23 @@ def _read_batch(request: Request) -> tuple[str, str, list[Any] | None]:
     if items is not None and len(items) > MAX_COMMENTS:
         raise TooManyComments(f"{len(items)} comments in one call, the limit is {MAX_COMMENTS}")
     return post_id, account or "", items
+
+
+def _check_account(request: Request, source: str, account: str) -> None:
+    """Raises PermissionDenied for an account that the caller does not see."""
+    if not scope_of(request.user).has(source, account):
+        which = f"the account {account}" if account else "the only account"
+        raise PermissionDenied(f"you do not see {which} of {source}")
+
+
+def _check_post(request: Request, source: str, post_id: str) -> None:
+    """Raises PermissionDenied for a post that is known as another account's: who sees only some
+    accounts could read its comments by naming one of their own."""
+    if scope_of(request.user).is_whole:
+        return
+    known = Comment.objects.filter(source=source, post_id=post_id).order_by("-pk").first()
+    if known is not None:
+        _check_account(request, source, known.account)
 
 
 def _process_from_source(post_id: str, account: str) -> IngestReport:
@@ -198,7 +218,12 @@ class MonitorViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
         """
         wanted = StartMonitorSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        monitor, is_new = monitors.start(**wanted.validated_data)
+        post = wanted.validated_data
+        _check_account(request, post["source"], post.get("account", ""))
+        _check_post(request, post["source"], post["post_id"])
+        with transaction.atomic():  # so that another account's monitor stays as it was
+            monitor, is_new = monitors.start(**post)
+            _check_account(request, monitor.source, monitor.account)
         answer = self.get_serializer(monitor)
         return Response(answer.data, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from comments.admin import CsvExport, ReadOnlyAdmin, ids_of
 from comments.came_in import CameIn
+from comments.scope import scope_of
 from dmtrigger import funnel
 from dmtrigger.comparing import MIN_SENT, Rate
 from dmtrigger.funnel import By, Comparison, Row
@@ -115,7 +116,7 @@ class ConversionAdmin(CsvExport, OfMessageAdmin):
         }
         if form.is_valid():
             period = _period(form.cleaned_data["since"], form.cleaned_data["until"])
-            found = funnel.report(period, By(form.cleaned_data["by"]))
+            found = funnel.report(period, By(form.cleaned_data["by"]), scope_of(request.user))
             context |= {
                 "report": found,
                 "bars": bars(found.total),

@@ -17,6 +17,7 @@ from rest_framework.viewsets import ReadOnlyModelViewSet, ViewSet
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from comments.scope import scope_of
 from dmtrigger import conversions, funnel
 from dmtrigger.attribution_serializers import (
     ConversionReportSerializer,
@@ -134,5 +135,6 @@ class FunnelViewSet(ViewSet):
         asked = FunnelQuerySerializer(data=request.query_params.dict())
         asked.is_valid(raise_exception=True)
         period = funnel.Period(asked.validated_data["since"], asked.validated_data["until"])
-        found = funnel.report(period, funnel.By(asked.validated_data["by"]))
+        by, scope = funnel.By(asked.validated_data["by"]), scope_of(request.user)
+        found = funnel.report(period, by, scope)
         return Response(FunnelSerializer(found).data)

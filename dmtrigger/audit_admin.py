@@ -8,12 +8,12 @@ from django.contrib.admin.models import LogEntry
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from comments.admin import FirstRows, ReadOnlyAdmin
+from comments.admin import FirstRows, ReadOnlyAdmin, WithinAccounts
 from dmtrigger import audit, people
 from dmtrigger.models import Account, AuditEntry, Person
 
 
-class Audited(admin.ModelAdmin[Any]):
+class Audited(WithinAccounts):
     """Has what is added, changed and deleted on its pages noted in the audit log."""
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> LogEntry:

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from comments.models import Comment
 from comments.partitions import EPOCH
+from comments.scope import EVERY, Scope
 from dmtrigger import funnel, pacing
 from dmtrigger.funnel import Period, Row
 from dmtrigger.models import Account, Click, DirectMessage, WebhookEndpoint
@@ -124,25 +125,25 @@ class Health(NamedTuple):
     is_paused: bool
 
 
-def figures(span: Span) -> Figures:
+def figures(span: Span, scope: Scope = EVERY) -> Figures:
     """What is told of the period; at most `span.kept` seconds old."""
     period = span.period(timezone.now())
-    key = f"dashboard:{span.key}:{period.since:%Y%m%d%H}"
-    return cast(Figures, cache.get_or_set(key, lambda: count(span, period), span.kept))
+    key = f"dashboard:{scope.label}:{span.key}:{period.since:%Y%m%d%H}"
+    return cast(Figures, cache.get_or_set(key, lambda: count(span, period, scope), span.kept))
 
 
-def count(span: Span, period: Period) -> Figures:
+def count(span: Span, period: Period, scope: Scope = EVERY) -> Figures:
     """Count it all now."""
-    rows = funnel.over_time(period, span.step)
+    rows = funnel.over_time(period, span.step, scope)
     ranked = _ranked(rows, period, span)
     return Figures(
         at=timezone.now(),
         period=period,
         rows=rows,
-        clicks=_clicks(period, span),
-        judged=experiments.judged(period.since),
+        clicks=_clicks(period, span, scope),
+        judged=experiments.judged(period.since, scope),
         ranked=ranked,
-        tops=_tops(ranked),
+        tops=_tops(ranked, scope),
     )
 
 
@@ -157,16 +158,16 @@ def _ranked(rows: list[Row], period: Period, span: Span) -> Period:
     return Period(since, period.until)
 
 
-def _clicks(period: Period, span: Span) -> list[int]:
+def _clicks(period: Period, span: Span, scope: Scope) -> list[int]:
     clicks = Click.objects.filter(period.of("message__comment_id"), is_bot=False).order_by()
-    placed = clicks.annotate(place=period.place("message__comment_id", span.step))
+    placed = scope.narrow(clicks).annotate(place=period.place("message__comment_id", span.step))
     counted = dict(placed.values_list("place").annotate(Count("pk")))
     return [counted.get(place, 0) for place in range(span.steps)]
 
 
-def _tops(period: Period) -> dict[Ranking, list[Top]]:
+def _tops(period: Period, scope: Scope) -> dict[Ranking, list[Top]]:
     """The rankings, in one statement. By names alone: those have an index, and are searched for."""
-    comments = Comment.objects.filter(period.of("pk"))
+    comments = scope.narrow(Comment.objects.filter(period.of("pk")))
     # Not narrowed to the period too: where PostgreSQL takes both for few rows (new partitions have
     # no statistics yet), it would compare each comment with all reviews.
     flagged = Review.objects.filter(intent_id=OuterRef("pk"))
@@ -189,7 +190,7 @@ def _top(ranking: Ranking, comments: QuerySet[Comment], field: str) -> QuerySet[
 # --- at this moment ---------------------------------------------------------------------------
 
 
-def waiting(wanted: Collection[What]) -> dict[What, Waiting]:
+def waiting(wanted: Collection[What], scope: Scope = EVERY) -> dict[What, Waiting]:
     """What waits at this moment, in one statement."""
     if not wanted:
         return {}
@@ -205,8 +206,10 @@ def waiting(wanted: Collection[What]) -> dict[What, Waiting]:
         What.PARKED: (AnalysisFailure.objects.filter(retry_at=None), "failed_at"),
         What.OFF: (WebhookEndpoint.objects.filter(is_active=False), "created_at"),
     }
-    first, *others = (_counted(what, *rows[what]) for what in wanted)
-    return {What(what): Waiting(n, since) for what, n, since in first.union(*others, all=True)}
+    narrowed = ((what, scope.narrow(rows[what][0]), rows[what][1]) for what in wanted)
+    first, *others = (_counted(*each) for each in narrowed)
+    found = {What(what): Waiting(n, since) for what, n, since in first.union(*others, all=True)}
+    return dict.fromkeys(wanted, NOTHING) | found
 
 
 def _counted(what: What, rows: QuerySet[Model], since: str) -> QuerySet[Any, Any]:
@@ -230,9 +233,9 @@ def _closing(now: datetime, within: timedelta) -> QuerySet[Comment]:
     return Comment.objects.filter(soon, pk=OuterRef("intent_id"))
 
 
-def health() -> list[Health]:
+def health(scope: Scope = EVERY) -> list[Health]:
     """The accounts, those that are paused first."""
-    accounts = list(Account.objects.order_by("source", "name"))
+    accounts = list(scope.narrow(Account.objects.order_by("source", "name")))
     loads = pacing.load(accounts, senders())
     found = [Health(each, loads[each.pk], pacing.is_paused(each)) for each in accounts]
     return sorted(found, key=lambda each: not each.is_paused)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.timesince import timesince
 
+from comments.scope import scope_of
 from dmtrigger import dashboard
 from dmtrigger.attribution_admin import Bar, bars
 from dmtrigger.charts import Chart, chart, name_of
@@ -61,16 +62,16 @@ class Page:
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """What the page shows, of the period that the address names (`?period=7d`)."""
-    may = request.user.has_perm
-    waiting = dashboard.waiting([what for what, right in MAY_KNOW.items() if may(right)])
-    accounts = dashboard.health() if may(ACCOUNT) else []
+    may, scope = request.user.has_perm, scope_of(request.user)
+    waiting = dashboard.waiting([what for what, right in MAY_KNOW.items() if may(right)], scope)
+    accounts = dashboard.health(scope) if may(ACCOUNT) else []
     shown: dict[str, Any] = {
         "alerts": [*_alerts(waiting), *(_pause(each) for each in accounts if each.is_paused)],
         "accounts": [_account(each, may) for each in accounts],
     }
     if any(map(may, OF_A_PERIOD)):
         span = SPANS.get(request.GET.get("period", ""), SPANS["24h"])
-        shown |= _of_a_period(Page(may, span, waiting, dashboard.figures(span)))
+        shown |= _of_a_period(Page(may, span, waiting, dashboard.figures(span, scope)))
     return shown
 
 

@@ -20,6 +20,7 @@ from django.utils import timezone
 from comments import counts
 from comments.models import Comment
 from comments.partitions import first_id, id_at
+from comments.scope import EVERY, Scope
 from dmtrigger.comparing import MIN_SENT, Counts, Rate, Verdict, compare, rate
 from dmtrigger.models import Campaign, Click, Conversion, DirectMessage, Variant
 from dmtrigger.states import State
@@ -118,30 +119,30 @@ class Report:
     comparisons: list[Comparison]
 
 
-def report(period: Period, by: By) -> Report:
+def report(period: Period, by: By, scope: Scope = EVERY) -> Report:
     """The funnel as a whole, by groups, and the campaigns' variants compared."""
-    variants, is_kept = _by_message(period, By.VARIANT), _is_kept(period)
-    rows = variants if by is By.VARIANT else _by_message(period, by)
+    variants, is_kept = _by_message(period, By.VARIANT, scope), _is_kept(period)
+    rows = variants if by is By.VARIANT else _by_message(period, by, scope)
     return Report(
         since=period.since,
         until=period.until,
         by=by,
         is_kept=is_kept,
-        total=_total(period, variants.values(), is_kept=is_kept),
-        groups=_groups(period, rows, by, is_kept=is_kept),
+        total=_total(period, variants.values(), scope, is_kept=is_kept),
+        groups=_groups(period, rows, by, scope, is_kept=is_kept),
         comparisons=_comparisons(variants),
     )
 
 
-def over_time(period: Period, step: timedelta) -> list[Row]:
+def over_time(period: Period, step: timedelta, scope: Scope = EVERY) -> list[Row]:
     """The funnel of each stretch of the period, one `step` after the other, the oldest first."""
     begins = [period.since + n * step for n in range((period.until - period.since) // step)]
     rows = [
         Row(comments=0, flagged=0, approved=0) if _is_kept(Period(begin, period.until)) else Row()
         for begin in begins
     ]
-    _count_comments(rows, period, step)
-    _count_messages(rows, period, step)
+    _count_comments(rows, period, step, scope)
+    _count_messages(rows, period, step, scope)
     return rows
 
 
@@ -167,22 +168,23 @@ def _is_kept(period: Period) -> bool:
 # --- what is counted --------------------------------------------------------------------------
 
 
-def _count_comments(rows: list[Row], period: Period, step: timedelta) -> None:
+def _count_comments(rows: list[Row], period: Period, step: timedelta, scope: Scope) -> None:
     """The steps before there is a message, of the stretches of which all is kept."""
-    for row, came_in in zip(rows, counts.over_time(period.since, step, len(rows)), strict=True):
+    comments = counts.over_time(period.since, step, len(rows), scope)
+    for row, came_in in zip(rows, comments, strict=True):
         if row.comments is not None:
             row.comments = came_in
     approved = Count("pk", filter=Q(status=Review.Status.APPROVED))
-    reviews = Review.objects.filter(period.of("intent_id")).order_by()
+    reviews = scope.narrow(Review.objects.filter(period.of("intent_id"))).order_by()
     decided = reviews.annotate(place=period.place("intent_id", step)).values_list("place")
     for place, flagged, count in decided.annotate(Count("pk"), approved=approved):
         if rows[place].flagged is not None:
             rows[place].flagged, rows[place].approved = flagged, count
 
 
-def _count_messages(rows: list[Row], period: Period, step: timedelta) -> None:
+def _count_messages(rows: list[Row], period: Period, step: timedelta, scope: Scope) -> None:
     """What became of the messages."""
-    messages = DirectMessage.objects.filter(period.of("comment_id")).order_by()
+    messages = scope.narrow(DirectMessage.objects.filter(period.of("comment_id"))).order_by()
     placed = messages.annotate(place=period.place("comment_id", step))
     counted: QuerySet[DirectMessage, Any] = placed.values("place", "state")
     for found in counted.annotate(all=Count("pk"), **_steps()):
@@ -191,7 +193,7 @@ def _count_messages(rows: list[Row], period: Period, step: timedelta) -> None:
         row.sent += found["sent"]
         row.clicked += found["clicked"]
         row.converted += found["converted"]
-    sold = _sales(period).annotate(place=period.place("message__comment_id", step))
+    sold = _sales(period, scope).annotate(place=period.place("message__comment_id", step))
     for place, currency, orders, value in sold.values_list("place", "currency").annotate(
         Count("pk"), Sum("value")
     ):
@@ -211,16 +213,16 @@ def _steps() -> dict[str, Count]:
     }
 
 
-def _sales(period: Period) -> QuerySet[Conversion]:
+def _sales(period: Period, scope: Scope) -> QuerySet[Conversion]:
     """The sales that are counted."""
     sales = Conversion.objects.filter(period.of("message__comment_id"), message__state=State.SENT)
-    return sales.order_by("currency")
+    return scope.narrow(sales).order_by("currency")
 
 
-def _by_message(period: Period, by: By) -> dict[Key, Row]:
+def _by_message(period: Period, by: By, scope: Scope) -> dict[Key, Row]:
     """The steps from the approval on, of each group that has a message."""
     fields = FIELDS[by]
-    messages = DirectMessage.objects.filter(period.of("comment_id")).order_by()
+    messages = scope.narrow(DirectMessage.objects.filter(period.of("comment_id"))).order_by()
     approved = Review.objects.filter(
         period.of("intent_id"), pk=OuterRef("review_id"), status=Review.Status.APPROVED
     )
@@ -232,7 +234,7 @@ def _by_message(period: Period, by: By) -> dict[Key, Row]:
         key = tuple(row.pop(name) for name in fields)
         rows[key] = Row(**row)
     sold = (
-        _sales(period)
+        _sales(period, scope)
         .values_list(*(f"message__{name}" for name in fields), "currency")
         .annotate(Count("pk"), Sum("value"))
     )
@@ -243,47 +245,50 @@ def _by_message(period: Period, by: By) -> dict[Key, Row]:
     return rows
 
 
-def _total(period: Period, rows: Iterable[Row], *, is_kept: bool) -> Row:
+def _total(period: Period, rows: Iterable[Row], scope: Scope, *, is_kept: bool) -> Row:
     """What all rows have together, and the steps before there is a message."""
     total = together(rows)
     total.comments = total.flagged = total.approved = None
     if is_kept:
-        reviews = Review.objects.filter(period.of("intent_id"))
-        total.comments = Comment.objects.filter(period.of("pk")).count()
+        reviews = scope.narrow(Review.objects.filter(period.of("intent_id")))
+        total.comments = scope.narrow(Comment.objects.filter(period.of("pk"))).count()
         total.flagged = reviews.count()
         total.approved = reviews.filter(status=Review.Status.APPROVED).count()
     return total
 
 
-def _groups(period: Period, rows: dict[Key, Row], by: By, *, is_kept: bool) -> list[Row]:
+def _groups(
+    period: Period, rows: dict[Key, Row], by: By, scope: Scope, *, is_kept: bool
+) -> list[Row]:
     """Those with the most messages first, with all that can be told of them."""
     if not is_kept:
         for row in rows.values():
             row.approved = None  # some of the reviews are gone
     elif by is By.MODEL_VERSION:
-        _add_models(period, rows)
+        _add_models(period, rows, scope)
     order = sorted(rows, key=lambda key: (-rows[key].sent, str(key)))
     most = {key: rows[key] for key in order[:MOST_GROUPS]}
     if is_kept and by is By.POST:
-        _add_posts(period, most)
+        _add_posts(period, most, scope)
     for key, name in _names(by, most).items():
         most[key].name = name
     return list(most.values())
 
 
-def _add_models(period: Period, rows: dict[Key, Row]) -> None:
+def _add_models(period: Period, rows: dict[Key, Row], scope: Scope) -> None:
     """What each model analysed and flagged, also those whose answers led to no message."""
-    results = IntentResult.objects.filter(period.of("pk")).order_by()
+    results = scope.narrow(IntentResult.objects.filter(period.of("pk"))).order_by()
     counted = results.values_list("model_version").annotate(**_counts(period))
     for version, comments, flagged in counted:
         row = rows.setdefault((version,), Row(approved=0))
         row.comments, row.flagged = comments, flagged
 
 
-def _add_posts(period: Period, rows: dict[Key, Row]) -> None:
+def _add_posts(period: Period, rows: dict[Key, Row], scope: Scope) -> None:
     """How many comments these posts had, and how many of them were flagged."""
     posts = {post_id for _source, post_id in rows}
-    comments = Comment.objects.filter(period.of("pk"), post_id__in=posts).order_by()
+    of_posts = Comment.objects.filter(period.of("pk"), post_id__in=posts)
+    comments = scope.narrow(of_posts).order_by()
     for row in rows.values():
         row.comments = row.flagged = 0
     counted = comments.values_list("source", "post_id").annotate(**_counts(period))

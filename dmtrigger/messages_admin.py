@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
-from comments.admin import CsvExport, FirstRows, NewestFirst, ReadOnlyAdmin, ids_of
+from comments.admin import CsvExport, FirstRows, NewestFirst, ReadOnlyAdmin, SeenOnly, ids_of
 from comments.came_in import CameIn
 from dmtrigger import outbox, pacing
 from dmtrigger.models import DeliveryAttempt, DirectMessage, MessageEvent
@@ -63,7 +63,7 @@ class DirectMessageAdmin(PageButtons, CsvExport, ReadOnlyAdmin):
         "attempts",
         "problem",
     )
-    list_filter = ("state", "campaign", ("comment_id", CameIn))
+    list_filter = ("state", ("campaign", SeenOnly), ("comment_id", CameIn))
     list_select_related = ("campaign", "account")
     search_fields = ("external_id",)
     search_help_text = "The comment's whole id on the platform."

@@ -9,12 +9,13 @@ from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
 
 from comments.idempotency import idempotent
+from comments.scope import scope_of
 from dmtrigger import outbox, pacing, people
 from dmtrigger.filters import MessageFilter, OptOutFilter, RefusalFilter
 from dmtrigger.models import Account, DirectMessage, Person, Refusal
@@ -194,6 +195,8 @@ class OptOutViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
         """
         said = NewOptOutSerializer(data=request.data)
         said.is_valid(raise_exception=True)
+        if not scope_of(request.user).has_source(said.validated_data["source"]):
+            raise ValidationError({"source": "you see no account of this platform"})
         by: dict[str, Any] = {"by": Person.By.OPERATOR, "actor": request.user.get_username()}
         person = people.opt_out(**said.validated_data, **by)
         return Response(self.get_serializer(person).data, status.HTTP_201_CREATED)

@@ -10,6 +10,7 @@ from django.utils.text import Truncator
 
 from comments.admin import FirstRows, ReadOnlyAdmin
 from comments.models import Comment
+from comments.scope import scope_of
 from comments.wakeup import wake_unless_woken
 from intents import failures
 from intents.model_admin import ModelVersionAdmin
@@ -33,6 +34,10 @@ class IntentResultAdmin(ReadOnlyAdmin):
     list_filter = ("label",)  # which has an index
     list_select_related = ()
     ordering = ("-comment_id",)
+
+    def get_exclude(self, request: HttpRequest, obj: IntentResult | None = None) -> Any:
+        """The evidence names comments that the model learnt from, which may be any account's."""
+        return () if scope_of(request.user).is_whole else ("evidence",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[IntentResult]:
         """Not joined: PostgreSQL would go through all the comments between two of a rare label."""

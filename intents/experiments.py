@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from comments.models import Comment
 from comments.partitions import id_at
+from comments.scope import EVERY, Scope
 from intents import evaluation, metrics
 from intents.classifier import Prediction
 from intents.labelled import BUYING, NOT_BUYING, Example
@@ -184,9 +185,9 @@ def compare(versions: Sequence[ModelVersion], since: datetime) -> list[Figures]:
     return [_figures(version, champion, truth, lowest) for version in versions]
 
 
-def judged(since: datetime) -> Judged:
+def judged(since: datetime, scope: Scope = EVERY) -> Judged:
     """What people decided of the comments stored since then (the newest `MOST_ROWS` decisions)."""
-    truth = _decisions(id_at(since))
+    truth = _decisions(id_at(since), scope)
     return Judged(len(truth), sum(truth.values()))
 
 
@@ -266,13 +267,14 @@ def _agreement(
     return Agreement(len(pairs), side, label) if side and label else None
 
 
-def _decisions(lowest: int) -> dict[int, bool]:
+def _decisions(lowest: int, scope: Scope = EVERY) -> dict[int, bool]:
     """Whether the comment is a buyer's, by its id, as people say (rules do not count).
 
     Who corrects a label has looked closer than who approved or rejected.
     """
     by_people = ~Q(corrected_label="") | Q(decided_by__isnull=False)
-    rows = Review.objects.filter(by_people, intent_id__gte=lowest).order_by("-intent_id")
+    flagged = Review.objects.filter(by_people, intent_id__gte=lowest)
+    rows = scope.narrow(flagged).order_by("-intent_id")
     return {
         pk: corrected == Label.PURCHASE_INTENT if corrected else status == Review.Status.APPROVED
         for pk, status, corrected in rows.values_list("intent_id", "status", "corrected_label")[

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.views.decorators.http import require_GET, require_POST
 
+from comments.admin import WithinAccounts
 from intents import cards, experiments, registry
 from intents.models import ModelVersion
 
@@ -61,7 +62,7 @@ class CompareForm(forms.Form):
         return chosen
 
 
-class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
+class ModelVersionAdmin(WithinAccounts):
     """Which model answers: promote, roll back, try out, compare. Training registers new ones."""
 
     list_display = (

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from comments.models import Comment
+from comments.scope import by_comment, by_names
 
 
 class Label(models.TextChoices):
@@ -73,6 +74,8 @@ class IntentResult(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now())
 
+    seen_by = by_names("comment__source", "comment__account")
+
     class Meta:
         constraints = [
             models.CheckConstraint(condition=models.Q(score__lte=100), name="score_is_percent"),
@@ -137,6 +140,8 @@ class Review(models.Model):
         related_name="+",
     )
 
+    seen_by = by_names("intent__comment__source", "intent__comment__account")
+
     class Meta:
         permissions = [("decide_review", "Can approve and reject reviews")]
         constraints = [
@@ -175,6 +180,8 @@ class AnalysisFailure(models.Model):
     reason = models.TextField(max_length=500)
     failed_at = models.DateTimeField(db_default=Now())
     retry_at = models.DateTimeField(null=True, blank=True)
+
+    seen_by = by_comment("comment_id")
 
     class Meta:
         permissions = [("retry_analysis", "Can have parked comments analysed again")]
@@ -247,6 +254,8 @@ class ShadowPrediction(models.Model):
     version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, db_constraint=False)
     label = models.CharField(max_length=20, choices=Label)
     score = models.PositiveSmallIntegerField(help_text="as in IntentResult")
+
+    seen_by = by_comment("comment_id")
 
     class Meta:
         indexes = [

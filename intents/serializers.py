@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from comments.scope import scope_of
 from comments.serializers import CommentSerializer
 from intents.cards import figures
 from intents.models import IntentResult, Label, ModelVersion, Review
@@ -32,7 +33,13 @@ from intents.models import IntentResult, Label, ModelVersion, Review
     }
 )
 class EvidenceField(serializers.JSONField):
-    """For the schema: what stands in the column."""
+    """What stands in the column; the comments that the model learnt from may be any account's, so
+    only who sees every account is told of them."""
+
+    def to_representation(self, value: Any) -> Any:
+        shown = super().to_representation(value)
+        scope = scope_of(getattr(self.context.get("request"), "user", None))
+        return shown if scope.is_whole or not shown else {**shown, "nearest": []}
 
 
 class IntentResultSerializer(serializers.ModelSerializer[IntentResult]):

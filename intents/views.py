@@ -82,4 +82,4 @@ class ReviewViewSet(ReadOnlyModelViewSet[Review]):
             raise Conflict(str(error)) from error
         except Review.DoesNotExist as error:  # retired with its comment just now
             raise NotFound from error
-        return Response(ReviewSerializer(self.get_object()).data)
+        return Response(self.get_serializer(self.get_object()).data)

@@ -3,20 +3,45 @@
 import time
 from base64 import b32decode
 from hashlib import sha256
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.functional import cached_property
 from django_otp.models import Device, ThrottlingMixin
 from django_otp.oath import TOTP
 from encrypted_fields.fields import EncryptedCharField
 from knox.models import AuthToken
 
+from comments.scope import EVERY, Scope, Seen
+from dmtrigger.models import Account
+
 
 class User(AbstractUser):
-    """Django's user as it is; a model of our own because it cannot be swapped in later."""
+    """Django's user, who may see some of the brand's accounts only."""
+
+    every_account = models.BooleanField(
+        default=True, help_text="sees every account, also those that are still to come"
+    )
+    accounts = models.ManyToManyField(
+        Account,
+        blank=True,
+        related_name="+",
+        help_text="otherwise only these accounts, and what belongs to them; none: nothing",
+    )
+
+    @cached_property
+    def scope(self) -> Scope:
+        """What the user sees; asked for once a request."""
+        if self.is_superuser or self.every_account:
+            return EVERY
+        return Scope(frozenset(map(Seen._make, self.accounts.values_list("pk", "source", "name"))))
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        """Whether the user has the right, and it can be used within their accounts."""
+        return super().has_perm(perm, obj) and self.scope.covers(perm)
 
 
 class Authenticator(ThrottlingMixin, Device, models.Model):  # type: ignore[misc]  # noqa: DJ008 - the library has no types, and a __str__

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from comments.scope import by_account
 from dmtrigger.models.messages import DirectMessage
 
 
@@ -19,6 +20,8 @@ class Click(models.Model):
     at = models.DateTimeField()
     is_bot = models.BooleanField(help_text="a link preview or another program, no person")
     user_agent = models.CharField(max_length=300, blank=True)
+
+    seen_by = by_account("message__account")
 
     class Meta:
         indexes = [
@@ -38,6 +41,8 @@ class Conversion(models.Model):
     currency = models.CharField(max_length=3, help_text="ISO 4217")
     at = models.DateTimeField(help_text="when the shop says it was")
     created_at = models.DateTimeField(db_default=Now())
+
+    seen_by = by_account("message__account")
 
     class Meta:
         constraints = [

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from comments.parsing import MAX_ID_LENGTH
+from comments.scope import by_account
 from dmtrigger.models.webhooks import WebhookEndpoint
 from dmtrigger.rendering import TemplateProblem, check_template
 from dmtrigger.schedule import check_time_zone
@@ -50,6 +51,9 @@ class Account(models.Model):
         null=True, blank=True, editable=False, help_text="of its limit, as the platform said"
     )
     usage_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    seen_by = by_account("pk")
+    rights_over_all = ("add_account",)  # it would be none of those that are seen
 
     class Meta:
         permissions = [("resume_account", "Can end the pause of an account")]
@@ -131,6 +135,8 @@ class Campaign(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now())
 
+    seen_by = by_account("account", or_none=True)
+
     class Meta:
         constraints = [
             models.CheckConstraint(
@@ -176,6 +182,8 @@ class Variant(models.Model):
     weight = models.PositiveSmallIntegerField(
         default=1, help_text="its share is this of the sum of all weights; 0: none"
     )
+
+    seen_by = by_account("campaign__account", or_none=True)
 
     class Meta:
         constraints = [

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from comments.parsing import MAX_ID_LENGTH
+from comments.scope import by_account, by_comment
 from dmtrigger.models.campaigns import Account, Campaign, Variant
 from dmtrigger.policy import Rule
 from dmtrigger.senders.contract import Channel
@@ -55,6 +56,8 @@ class DirectMessage(models.Model):
     platform_message_id = models.CharField(max_length=200, blank=True)
     last_error = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now())
+
+    seen_by = by_account("account")
 
     class Meta:
         permissions = [
@@ -115,6 +118,8 @@ class DeliveryAttempt(models.Model):
         default=True, help_text="counts against the hour; one that certainly failed does not"
     )
 
+    seen_by = by_account("account")
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["message", "number"], name="attempt_number_once"),
@@ -140,6 +145,8 @@ class MessageEvent(models.Model):
     by = models.CharField(max_length=150, blank=True, help_text="who, when a person did it")
     at = models.DateTimeField(db_default=Now())
 
+    seen_by = by_account("message__account")
+
     def __str__(self) -> str:
         return f"{self.state} at {self.at}"
 
@@ -155,6 +162,8 @@ class Refusal(models.Model):
     rule = models.CharField(max_length=20, choices=Rule.choices)
     reason = models.TextField()
     at = models.DateTimeField(db_default=Now())
+
+    seen_by = by_comment("comment_id")
 
     class Meta:
         constraints = [

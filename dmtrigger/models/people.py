@@ -2,9 +2,22 @@
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
+from comments.models import Comment
 from comments.parsing import MAX_ID_LENGTH
+from comments.scope import Scope
+from dmtrigger.models.messages import DirectMessage
+
+
+def _who_is_known(scope: Scope) -> models.Q:
+    """Who has commented under a post of these accounts or got a message from them, as far as that
+    is kept. Their wish holds for the whole platform, so there is one row for all accounts."""
+    theirs = {"source": OuterRef("source")}
+    comments = scope.narrow(Comment.objects.filter(author=OuterRef("name"), **theirs))
+    messages = scope.narrow(DirectMessage.objects.filter(recipient=OuterRef("name"), **theirs))
+    return models.Q(Exists(comments)) | models.Q(Exists(messages))
 
 
 class Person(models.Model):
@@ -37,6 +50,9 @@ class Person(models.Model):
     last_wrote_at = models.DateTimeField(
         null=True, blank=True, help_text="their last private message to us"
     )
+
+    seen_by = _who_is_known
+    rights_over_all = ("erase_person",)  # what is stored of a person is of all accounts
 
     class Meta:
         verbose_name_plural = "people"
