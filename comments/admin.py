@@ -97,7 +97,7 @@ class SeenOnly(admin.RelatedFieldListFilter):
 
     def field_choices(
         self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
-    ) -> list[tuple[str, str]]:
+    ) -> Any:
         scope = scope_of(request.user)
         if scope.is_whole:
             return super().field_choices(field, request, model_admin)

@@ -25,9 +25,7 @@ def place(field: str, since: datetime, step: timedelta) -> Expression:
     return ExpressionWrapper((F(field) - id_at(since)) / width, output_field=BigIntegerField())
 
 
-def over_time(
-    since: datetime, step: timedelta, stretches: int, scope: Scope = EVERY
-) -> list[int]:
+def over_time(since: datetime, step: timedelta, stretches: int, scope: Scope = EVERY) -> list[int]:
     """How many comments came in during each of the stretches of time that follow each other."""
     seconds = step // timedelta(seconds=1)
     name = f"comments:{scope.label}:{seconds}" if scope.label else f"comments:{seconds}"

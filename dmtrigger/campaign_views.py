@@ -9,11 +9,13 @@ from django.db import IntegrityError, transaction
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from comments.idempotency import idempotent
+from comments.scope import scope_of
 from dmtrigger import campaign_editing
 from dmtrigger.campaigns import in_order
 from dmtrigger.models import Campaign
@@ -53,7 +55,7 @@ class CampaignViewSet(ReadOnlyModelViewSet[Campaign]):
     @idempotent
     def create(self, request: Request) -> Response:
         """Make a campaign. It answers comments at once, unless `is_active` is false."""
-        said = CampaignSerializer(data=request.data)
+        said = self.get_serializer(data=request.data)
         said.is_valid(raise_exception=True)
         values = said.validated_data
         variants = values.pop("variants")
@@ -65,10 +67,12 @@ class CampaignViewSet(ReadOnlyModelViewSet[Campaign]):
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change what is given. `variants` are all that there are to be, known by their names:
         what is left out of one stays, and one that is left out is deleted."""
-        self.get_object()  # a 404 for what is no key at all
+        seen = self.get_object()  # a 404 for what is no key at all
+        if not scope_of(request.user).has_key(seen.account_id):
+            raise PermissionDenied("this campaign is of every account, and you see only some")
         with transaction.atomic():
             campaign = get_object_or_404(Campaign.objects.select_for_update(), pk=pk)
-            said = CampaignSerializer(campaign, data=request.data, partial=True)
+            said = self.get_serializer(campaign, data=request.data, partial=True)
             said.is_valid(raise_exception=True)
             values = said.validated_data
             variants = values.pop("variants", None)

@@ -12,6 +12,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from comments.models import Comment
+from comments.scope import EVERY, Scope
 from dmtrigger import links, pacing, people, policy
 from dmtrigger.models import Account, Campaign, DirectMessage, Variant
 from dmtrigger.policy import Facts, Limits, Refused
@@ -107,9 +108,9 @@ def as_if_active(campaign: Campaign) -> Campaign:
     return active
 
 
-def active_campaigns() -> list[Campaign]:
+def active_campaigns(scope: Scope = EVERY) -> list[Campaign]:
     """Those that answer comments, in order, with their variants."""
-    return list(in_order().filter(is_active=True).prefetch_related("variants"))
+    return list(scope.narrow(in_order().filter(is_active=True)).prefetch_related("variants"))
 
 
 def campaign_for(

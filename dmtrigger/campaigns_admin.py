@@ -18,6 +18,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
+from comments.scope import Scope, scope_of
 from dmtrigger import dry_run
 from dmtrigger.audit_admin import Audited
 from dmtrigger.campaigns import PRECEDENCE, in_order
@@ -71,8 +72,8 @@ class CampaignList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        active = in_order().filter(is_active=True).values_list("pk", flat=True)
-        places = {pk: place for place, pk in enumerate(active, 1)}
+        active = scope_of(request.user).narrow(in_order().filter(is_active=True))
+        places = {pk: place for place, pk in enumerate(active.values_list("pk", flat=True), 1)}
         page = list(self.result_list)
         for campaign in page:
             campaign.place = places.get(campaign.pk)
@@ -80,11 +81,16 @@ class CampaignList(ChangeList):
 
 
 class PreviewForm(forms.Form):
-    """What the page asks a preview of."""
+    """What the page asks a preview of; `scope` is what the user sees."""
 
     template = forms.CharField(required=False, max_length=10_000, strip=False)
     channel = forms.ChoiceField(choices=Channel.choices)
     campaign = forms.ModelChoiceField(Campaign.objects.all(), required=False)
+
+    def __init__(self, data: Any, scope: Scope) -> None:
+        super().__init__(data)
+        campaign: Any = self.fields["campaign"]
+        campaign.queryset = scope.narrow(Campaign.objects.all())
 
 
 class DryRunForm(forms.Form):
@@ -171,11 +177,21 @@ class CampaignAdmin(Audited):
         except IntegrityError:
             return super().changeform_view(*args, **kwargs)
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """A campaign of every account is for those to make who see every account."""
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if db_field.name == "account" and field and not scope_of(request.user).is_whole:
+            field.required = True
+        return field
+
+    def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        return super().has_change_permission(request, obj) and _may_rule(request, obj)
+
     def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
         """One with messages is deactivated instead: they say which campaign they are of."""
         if obj is not None and DirectMessage.objects.filter(campaign=obj).exists():
             return False
-        return super().has_delete_permission(request, obj)
+        return super().has_delete_permission(request, obj) and _may_rule(request, obj)
 
     def get_actions(self, request: HttpRequest) -> Any:
         """Campaigns are deleted one by one, on their pages."""
@@ -198,6 +214,9 @@ class CampaignAdmin(Audited):
         self, request: HttpRequest, queryset: QuerySet[Campaign], active: bool, done: str
     ) -> None:
         for campaign in queryset.exclude(is_active=active):
+            if not _may_rule(request, campaign):
+                messages.error(request, f"Left alone, since it is of every account: {campaign}")
+                continue
             Campaign.objects.filter(pk=campaign.pk).update(is_active=active)
             self.log_change(request, campaign, done)
             messages.success(request, f"{done}: {campaign}")
@@ -219,21 +238,25 @@ class CampaignAdmin(Audited):
         """A wording as a comment's author would get it, for the page's script."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
-        form = PreviewForm(request.POST)
+        scope = scope_of(request.user)
+        form = PreviewForm(request.POST, scope)
         if not form.is_valid():
             return JsonResponse({"problems": [form.errors.as_text()]}, status=400)
-        return JsonResponse(preview(**form.cleaned_data)._asdict())
+        return JsonResponse(preview(**form.cleaned_data, scope=scope)._asdict())
 
     def dry_run_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What the campaign would have sent; shows comments, so it needs the right to see them."""
-        campaign = get_object_or_404(Campaign, pk=pk)
+        campaign, scope = (
+            get_object_or_404(self.get_queryset(request), pk=pk),
+            scope_of(request.user),
+        )
         may_look = self.has_view_or_change_permission(request, campaign)
         if not may_look or not request.user.has_perm("intents.view_review"):
             raise PermissionDenied
         form = DryRunForm({"days": 7} | request.GET.dict())
         report = lines = None
         if form.is_valid():
-            report = dry_run.of_days(campaign, form.cleaned_data["days"])
+            report = dry_run.of_days(campaign, form.cleaned_data["days"], scope)
             would = form.cleaned_data["would"]
             chosen = [line for line in report.lines if would in ("", line.would)]
             lines = Paginator(chosen, LINES_A_PAGE).get_page(request.GET.get("page"))
@@ -274,6 +297,11 @@ class CampaignAdmin(Audited):
     @admin.display(description="runs")
     def runs(self, campaign: Campaign) -> str:
         return _runs(campaign, timezone.now())
+
+
+def _may_rule(request: HttpRequest, campaign: Campaign | None) -> bool:
+    """Whether the campaign is of nobody else's accounts."""
+    return campaign is None or scope_of(request.user).has_key(campaign.account_id)
 
 
 def _runs(campaign: Campaign, now: datetime) -> str:

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from comments.models import Comment
 from comments.partitions import id_at
+from comments.scope import EVERY, Scope
 from dmtrigger import people, policy
 from dmtrigger.campaigns import (
     Wording,
@@ -85,11 +86,11 @@ class Report(NamedTuple):
     """Whether there were more than MOST_COMMENTS."""
 
 
-def of_days(campaign: Campaign, days: int) -> Report:
+def of_days(campaign: Campaign, days: int, scope: Scope = EVERY) -> Report:
     """What would have been sent in the last days, to the newest MOST_COMMENTS flagged comments."""
     since = timezone.now() - timedelta(days=days)
     flagged = _intents().filter(review__isnull=False, comment_id__gte=id_at(since))
-    found = list(flagged.order_by("-comment_id")[: MOST_COMMENTS + 1])
+    found = list(scope.narrow(flagged).order_by("-comment_id")[: MOST_COMMENTS + 1])
     return _report(campaign, found[:MOST_COMMENTS], is_cut=len(found) > MOST_COMMENTS)
 
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from comments.admin import FirstRows, ReadOnlyAdmin
 from comments.models import Comment
+from comments.scope import Scope, scope_of
 from dmtrigger import people
 from dmtrigger.models import DirectMessage, Person
 from dmtrigger.page_buttons import PageButtons
@@ -24,13 +25,13 @@ from dmtrigger.privacy_admin import PrivacyActions
 LAST = 5  # comments and messages of a person that are shown
 
 
-def history(source: str, name: str, besides: int = 0) -> dict[str, Any]:
+def history(source: str, name: str, scope: Scope, besides: int = 0) -> dict[str, Any]:
     """What the person wrote lately and got, newest first; `besides` is a comment that is known."""
     comments = Comment.objects.filter(author=name, source=source).exclude(pk=besides)
     theirs = DirectMessage.objects.filter(recipient=name, source=source)
     return {
-        "comments": comments.order_by("-pk")[:LAST],
-        "messages": theirs.order_by("-pk")[:LAST],
+        "comments": scope.narrow(comments).order_by("-pk")[:LAST],
+        "messages": scope.narrow(theirs).order_by("-pk")[:LAST],
         "is_of_a_review": besides != 0,
     }
 
@@ -52,8 +53,9 @@ def wishes(person: Person, now: datetime) -> list[str]:
 
 
 class WishForm(forms.ModelForm[Person]):
-    """Whom to write to no more, and for how long."""
+    """Whom to write to no more, and for how long; `scope` is what the user sees."""
 
+    scope: Scope
     wish = forms.ChoiceField(
         choices=[
             ("7", "Opted out for 7 days"),
@@ -68,6 +70,13 @@ class WishForm(forms.ModelForm[Person]):
     class Meta:
         model = Person
         fields = ("source", "name")
+
+    def clean_source(self) -> str:
+        """A wish holds for a platform, so it takes an account there."""
+        source: str = self.cleaned_data["source"]
+        if not self.scope.has_source(source):
+            raise forms.ValidationError("You see no account of this platform.")
+        return source
 
     def clean_name(self) -> str:
         """Without the sign that people write before a user name."""
@@ -137,7 +146,9 @@ class PersonAdmin(PageButtons, PrivacyActions, ReadOnlyAdmin):
     ) -> Any:
         if obj is None:
             kwargs["form"] = WishForm
-        return super().get_form(request, obj, change, **kwargs)
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.scope = scope_of(request.user)  # the class is made for this request
+        return form
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"source": settings.COMMENT_SOURCE} | super().get_changeform_initial_data(request)
@@ -198,7 +209,7 @@ class PersonAdmin(PageButtons, PrivacyActions, ReadOnlyAdmin):
     # --- what is shown ---
 
     def about(self, request: HttpRequest, row: Person) -> dict[str, Any]:
-        return {"history": history(row.source, row.name)}
+        return {"history": history(row.source, row.name, scope_of(request.user))}
 
     @admin.display(description="what holds")
     def what_holds(self, person: Person) -> str:

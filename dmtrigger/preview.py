@@ -5,6 +5,7 @@ from typing import NamedTuple
 from django.conf import settings
 
 from comments.models import Comment
+from comments.scope import EVERY, Scope
 from dmtrigger import policy
 from dmtrigger.campaigns import as_if_active, limits, objection, values_for
 from dmtrigger.models import Campaign
@@ -25,9 +26,11 @@ class Preview(NamedTuple):
     problems: list[str]
 
 
-def preview(template: str, channel: str, campaign: Campaign | None) -> Preview:
+def preview(
+    template: str, channel: str, campaign: Campaign | None, scope: Scope = EVERY
+) -> Preview:
     """The template for a sample comment: the last that was flagged and that the campaign means."""
-    comment = _sample(campaign)
+    comment = _sample(campaign, scope)
     sample = f"for {comment.author} under {comment.post_id}"
     try:
         text = render(template, values_for(comment))
@@ -43,9 +46,9 @@ def preview(template: str, channel: str, campaign: Campaign | None) -> Preview:
     return Preview(text, sample, len(text.encode()), problems)
 
 
-def _sample(campaign: Campaign | None) -> Comment:
-    newest = Review.objects.select_related("intent__comment").order_by("-pk")[:NEWEST]
-    intents = [review.intent for review in newest]
+def _sample(campaign: Campaign | None, scope: Scope) -> Comment:
+    flagged = scope.narrow(Review.objects.select_related("intent__comment"))
+    intents = [review.intent for review in flagged.order_by("-pk")[:NEWEST]]
     if campaign is not None:
         active = as_if_active(campaign)
         meant = [intent for intent in intents if not objection(active, intent, intent.created_at)]

@@ -15,6 +15,7 @@ from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from comments.scope import scope_of
 from dmtrigger.campaigns import active_campaigns
 from dmtrigger.models import Campaign
 from intents.models import Review
@@ -49,7 +50,8 @@ def facets(request: HttpRequest) -> Facets:
     kept = vars(request)
     if "review_facets" not in kept:
         groups = (
-            Review.objects.filter(status=Review.Status.PENDING)
+            scope_of(request.user)
+            .narrow(Review.objects.filter(status=Review.Status.PENDING))
             .order_by()
             .values_list(
                 "intent__comment__source",
@@ -72,10 +74,11 @@ def facets(request: HttpRequest) -> Facets:
 
 
 def campaigns(request: HttpRequest) -> list[Campaign]:
-    """The active ones, read once for a page."""
+    """The active ones that the user sees, read once for a page. Others answer no comment that
+    the user sees."""
     kept = vars(request)
     if "active_campaigns" not in kept:
-        kept["active_campaigns"] = active_campaigns()
+        kept["active_campaigns"] = active_campaigns(scope_of(request.user))
     known: list[Campaign] = kept["active_campaigns"]
     return known
 

@@ -12,9 +12,10 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.timesince import timeuntil
 
-from comments.admin import SEARCH_HELP, FirstRows, matching
+from comments.admin import SEARCH_HELP, FirstRows, WithinAccounts, matching
 from comments.came_in import CameIn
 from comments.models import Comment
+from comments.scope import scope_of
 from dmtrigger import review_queue
 from dmtrigger.people_admin import wishes
 from dmtrigger.review_filters import (
@@ -31,7 +32,7 @@ from dmtrigger.review_filters import (
     facets,
     is_of_waiting,
 )
-from dmtrigger.review_page import evidence
+from dmtrigger.review_page import words_of
 from dmtrigger.review_queue import closes_at
 from intents.models import Review
 
@@ -47,7 +48,7 @@ KEYS = (
 )
 
 
-class ReviewList(admin.ModelAdmin[Review]):
+class ReviewList(WithinAccounts):
     """A list of few that wait, with all that helps to choose; and one of all, which are many."""
 
     list_filter = (
@@ -112,7 +113,8 @@ class ReviewList(admin.ModelAdmin[Review]):
         shown = getattr(answer, "context_data", None)  # an action or a redirect has none
         if shown is not None and "cl" in shown:
             page = list(shown["cl"].result_list)
-            rows = review_queue.rows(page, campaigns(request))
+            scope = scope_of(request.user)
+            rows = review_queue.rows(page, campaigns(request), scope)
             for review in page:
                 review.row = rows[review.pk]
             shown["cl"].result_list = page
@@ -123,7 +125,7 @@ class ReviewList(admin.ModelAdmin[Review]):
         comment = review.intent.comment
         text = Truncator(comment.text).chars(120)
         by = f"{comment.author} (influencer)" if comment.is_influencer else comment.author
-        words = [word for word, _weight in evidence(review.intent)["words"][:WORDS_SHOWN]]
+        words = [word for word, _weight in words_of(review.intent)[:WORDS_SHOWN]]
         why = f": {', '.join(words)}" if words else ""
         return format_html("{}<br><small>{}, {}{}</small>", text, by, comment.post_id, why)
 

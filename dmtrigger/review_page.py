@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from comments.models import Comment
+from comments.scope import Scope, scope_of
 from dmtrigger import people, policy
 from dmtrigger.campaigns import Draft, Match, in_order, matches
 from dmtrigger.people_admin import history, wishes
@@ -29,16 +30,26 @@ KEYS = (
 )
 
 
-def evidence(intent: IntentResult) -> dict[str, Any]:
-    """Why the model says so: strangers' words, and labels as people read them."""
+def evidence(intent: IntentResult, scope: Scope) -> dict[str, Any]:
+    """Why the model says so: strangers' words, and labels as people read them.
+
+    The comments that the model learnt from may be any account's: only who sees every account is
+    shown them.
+    """
     found = intent.evidence or {}
     return {
-        "words": found.get("words", []),
+        "words": words_of(intent),
         "nearest": [
             (text, Label(label).label, round(100 * similarity))
-            for text, label, similarity in found.get("nearest", [])
+            for text, label, similarity in found.get("nearest", ())
+            if scope.is_whole
         ],
     }
+
+
+def words_of(intent: IntentResult) -> list[Any]:
+    """The words that counted, with their weights."""
+    return list((intent.evidence or {}).get("words", ()))
 
 
 def about_the_draft(intent: IntentResult, planned: Draft) -> dict[str, Any]:
@@ -54,9 +65,10 @@ def about_the_draft(intent: IntentResult, planned: Draft) -> dict[str, Any]:
     }
 
 
-def about_campaigns(intent: IntentResult) -> list[Match]:
+def about_campaigns(intent: IntentResult, scope: Scope) -> list[Match]:
     """The active campaigns in order, and why each does not answer; the first that could does."""
-    found = matches(intent, timezone.now(), in_order().filter(is_active=True))
+    active = scope.narrow(in_order().filter(is_active=True))
+    found = matches(intent, timezone.now(), active)
     answers = next((match.campaign for match in found if not match.why_not), None)
     return [
         match
@@ -72,7 +84,9 @@ def about_the_author(request: HttpRequest, comment: Comment) -> dict[str, Any]:
     about: dict[str, Any] = {
         "person": person,
         "wishes": wishes(person, timezone.now()) if person else [],
-        "history": history(comment.source, comment.author, besides=comment.pk),
+        "history": history(
+            comment.source, comment.author, scope_of(request.user), besides=comment.pk
+        ),
     }
     if request.user.has_perm("dmtrigger.change_person"):
         about["block_form"] = BlockForm()

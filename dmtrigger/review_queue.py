@@ -10,6 +10,7 @@ from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
 from comments.models import Comment
+from comments.scope import EVERY, Scope
 from dmtrigger import people, policy
 from dmtrigger.campaigns import answer, facts, limits
 from dmtrigger.models import Account, Campaign, DirectMessage, Person
@@ -80,7 +81,7 @@ class Row(NamedTuple):
     """Why it cannot be sent, also by an operator; empty if it can."""
     person: Person | None
     sent: int
-    """Messages that the author has got."""
+    """Messages that the author has got, of the accounts that are seen."""
     last_sent_at: datetime | None
 
 
@@ -92,9 +93,13 @@ class _Known(NamedTuple):
     accounts: dict[Name, Account]
     waiting: dict[Who, int]
     sent_at: dict[Who, list[datetime]]
+    shown: dict[Who, list[datetime]]
+    """Of these the messages of accounts that are seen."""
 
     @classmethod
-    def of(cls, intents: Sequence[IntentResult], campaigns: Sequence[Campaign]) -> "_Known":
+    def of(
+        cls, intents: Sequence[IntentResult], campaigns: Sequence[Campaign], scope: Scope
+    ) -> "_Known":
         authors = {(intent.comment.source, intent.comment.author) for intent in intents}
         who_is = {(who[0], name): who for who in authors for name in people.known_as(*who)}
         found = DirectMessage.objects.filter(
@@ -102,12 +107,15 @@ class _Known(NamedTuple):
         )
         waiting: defaultdict[Who, int] = defaultdict(int)
         sent_at: defaultdict[Who, list[datetime]] = defaultdict(list)
-        for source, recipient, state, at in found.values_list(
-            "source", "recipient", "state", "sent_at"
+        shown: defaultdict[Who, list[datetime]] = defaultdict(list)
+        for source, recipient, state, at, account in found.values_list(
+            "source", "recipient", "state", "sent_at", "account"
         ):
             who = who_is.get((source, recipient))
             if who is not None and state == State.SENT and at is not None:
                 sent_at[who].append(at)
+                if scope.has_key(account):
+                    shown[who].append(at)
             elif who is not None:
                 waiting[who] += 1
         names = {intent.comment.account for intent in intents}
@@ -118,13 +126,20 @@ class _Known(NamedTuple):
             {(account.source, account.name): account for account in accounts},
             waiting,
             sent_at,
+            shown,
         )
 
 
-def rows(reviews: Sequence[Review], campaigns: Sequence[Campaign]) -> dict[int, Row]:
-    """The rows of reviews with their comments, by their keys; `campaigns` are the active ones."""
+def rows(
+    reviews: Sequence[Review], campaigns: Sequence[Campaign], scope: Scope = EVERY
+) -> dict[int, Row]:
+    """The rows of reviews with their comments, by their keys; `campaigns` are the active ones.
+
+    The limits of what a person gets hold for all accounts; told is what those have sent that are
+    seen.
+    """
     intents = [review.intent for review in reviews]
-    known, now = _Known.of(intents, campaigns), timezone.now()
+    known, now = _Known.of(intents, campaigns, scope), timezone.now()
     return {review.pk: _row(review.intent, known, now) for review in reviews}
 
 
@@ -145,4 +160,5 @@ def _row(intent: IntentResult, known: _Known, now: datetime) -> Row:
         found = policy.refusals(facts(intent, account, wording, contact), limits(), now)
         message = wording.text
         problem = "; ".join(each.reason for each in policy.binding(found, by_person=True))
-    return Row(message, problem, person, len(sent_at), max(sent_at, default=None))
+    shown = known.shown.get(who, [])
+    return Row(message, problem, person, len(shown), max(shown, default=None))

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from comments.admin import FirstRows
 from comments.models import Comment
+from comments.scope import scope_of
 from dmtrigger import outbox, people
 from dmtrigger.campaigns import Draft, draft
 from dmtrigger.models import DirectMessage
@@ -262,7 +263,7 @@ class ReviewAdmin(ReviewList):
 
     def claim_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The page is open: nobody else decides the review meanwhile, if nobody else has it."""
-        self._check_may_decide(request)
+        self._to_decide(request, pk)
         says, may_take = "", False
         try:
             reviews.claim(pk, user_id(request))
@@ -276,7 +277,7 @@ class ReviewAdmin(ReviewList):
 
     def release_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The page was left."""
-        self._check_may_decide(request)
+        self._to_decide(request, pk)
         reviews.release(pk, user_id(request))
         return HttpResponse(status=204)
 
@@ -297,27 +298,31 @@ class ReviewAdmin(ReviewList):
         if not form.is_valid():
             return JsonResponse({"problems": form.errors.as_text()}, status=400)
         later = Q(pk__gt=form.cleaned_data["after"])
-        news = reviews.waiting().aggregate(
-            waiting=Count("pk"), new=Count("pk", filter=later), newest=Max("pk")
+        news = (
+            scope_of(request.user)
+            .narrow(reviews.waiting())
+            .aggregate(waiting=Count("pk"), new=Count("pk", filter=later), newest=Max("pk"))
         )
         return JsonResponse(news)
 
     # --- how ---
 
-    def _check_may_decide(self, request: HttpRequest) -> None:
-        if not self.has_decide_permission(request):
-            raise PermissionDenied
-
     def _to_decide(self, request: HttpRequest, pk: int) -> Review:
         """The review, for who may decide it."""
-        self._check_may_decide(request)
-        return get_object_or_404(Review.objects.select_related("intent__comment"), pk=pk)
+        if not self.has_decide_permission(request):
+            raise PermissionDenied
+        return self._seen(request, pk)
+
+    def _seen(self, request: HttpRequest, pk: int) -> Review:
+        seen = self.get_queryset(request).select_related("intent__comment")
+        review: Review = get_object_or_404(seen, pk=pk)
+        return review
 
     def _author_of(self, request: HttpRequest, pk: int) -> Comment:
         """The comment of a review, for who may change what holds for its author."""
         if not self.has_wish_permission(request):
             raise PermissionDenied
-        return get_object_or_404(Review, pk=pk).intent.comment
+        return self._seen(request, pk).intent.comment
 
     def _decide(
         self,
@@ -445,7 +450,8 @@ class ReviewAdmin(ReviewList):
         return super().change_view(request, object_id, form_url, context)
 
     def _about(self, request: HttpRequest, review: Review) -> dict[str, Any]:
-        about: dict[str, Any] = {"review": review, "keys": KEYS} | evidence(review.intent)
+        scope = scope_of(request.user)
+        about: dict[str, Any] = {"review": review, "keys": KEYS} | evidence(review.intent, scope)
         about |= about_the_author(request, review.intent.comment)
         before, after = self._neighbours(request, review.pk)
         about["before"] = self._url(request, "change", before) if before else ""
@@ -461,7 +467,7 @@ class ReviewAdmin(ReviewList):
             initial = {"draft": planned.fingerprint(), "text": planned.text}
         except CannotApprove as problem:
             about["no_draft"] = str(problem)
-        about["matches"] = about_campaigns(review.intent)
+        about["matches"] = about_campaigns(review.intent, scope)
         if self.has_decide_permission(request):
             about["form"] = DecisionForm(initial=initial)
             about |= about_the_claim(review, user_id(request))
@@ -473,7 +479,7 @@ def _ticked(request: HttpRequest, queryset: QuerySet[Review]) -> QuerySet[Review
     was ticked."""
     if request.POST.get("select_across") != "1":
         ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
-        queryset = Review.objects.filter(pk__in=ticked)
+        queryset = scope_of(request.user).narrow(Review.objects.filter(pk__in=ticked))
     return FirstRows.of(queryset.select_related("intent__comment"))
 
 

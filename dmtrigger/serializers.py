@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from comments.parsing import MAX_ID_LENGTH
+from comments.scope import Scope, scope_of
 from comments.serializers import NameField
 from dmtrigger.models import (
     Account,
@@ -19,6 +20,7 @@ from dmtrigger.models import (
     Person,
     Refusal,
     Variant,
+    WebhookEndpoint,
 )
 from dmtrigger.pacing import Load
 
@@ -59,6 +61,16 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
         help_text="all that there are to be, known by their names; others are deleted",
     )
 
+    def get_fields(self) -> dict[str, Any]:
+        """With the accounts and endpoints that the caller sees."""
+        fields: dict[str, Any] = super().get_fields()
+        for name, model in (("account", Account), ("endpoint", WebhookEndpoint)):
+            fields[name].queryset = self._scope().narrow(model._default_manager.all())
+        return fields
+
+    def _scope(self) -> Scope:
+        return scope_of(getattr(self.context.get("request"), "user", None))
+
     def validate_variants(self, variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """As the admin's form does."""
         names = [variant["name"] for variant in variants]
@@ -78,6 +90,8 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
         for name, value in attrs.items():
             if name != "variants":
                 setattr(wanted, name, value)
+        if not self._scope().has_key(wanted.account_id):
+            raise serializers.ValidationError({"account": "must be one that you see"})
         wanted.clean()
         return attrs
 

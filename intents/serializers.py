@@ -37,7 +37,7 @@ class EvidenceField(serializers.JSONField):
     only who sees every account is told of them."""
 
     def to_representation(self, value: Any) -> Any:
-        shown = super().to_representation(value)
+        shown: Any = super().to_representation(value)
         scope = scope_of(getattr(self.context.get("request"), "user", None))
         return shown if scope.is_whole or not shown else {**shown, "nearest": []}
 

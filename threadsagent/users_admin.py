@@ -54,6 +54,11 @@ class UserAdmin(Audited, DjangoUserAdmin[User]):
     form = UserForm
     list_display = ("username", "email", "first_name", "last_name", "is_staff", "has_two_factor")
     actions = ("reset_two_factor",)
+    fieldsets = (
+        *(DjangoUserAdmin.fieldsets or ()),
+        ("Accounts", {"fields": ("every_account", "accounts")}),
+    )
+    filter_horizontal = ("groups", "user_permissions", "accounts")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         own = Authenticator.objects.filter(user=OuterRef("pk"), confirmed=True)

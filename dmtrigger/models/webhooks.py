@@ -1,12 +1,20 @@
 """Where other systems hear of what becomes of messages, and what was told to them."""
 
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
 from encrypted_fields.fields import EncryptedCharField
 
+from comments.scope import Scope
 from dmtrigger.endpoints import NotAllowed, check_url
 from dmtrigger.signing import new_secret
+
+
+def _of_campaigns(scope: Scope) -> models.Q:
+    """Those to which campaigns hand messages that are seen: they can be chosen for others."""
+    campaigns = scope.narrow(apps.get_model("dmtrigger", "Campaign")._default_manager.all())
+    return models.Q(pk__in=campaigns.values("endpoint"))
 
 
 class WebhookEndpoint(models.Model):
@@ -33,6 +41,12 @@ class WebhookEndpoint(models.Model):
         help_text="a worker is sending to it until then, or it rests",
     )
     created_at = models.DateTimeField(db_default=Now())
+
+    seen_by = _of_campaigns
+    # it may hear of the messages of all accounts
+    rights_over_all = tuple(
+        f"{verb}_webhookendpoint" for verb in ("view", "add", "change", "delete")
+    )
 
     def __str__(self) -> str:
         return self.name
