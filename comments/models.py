@@ -56,6 +56,10 @@ class Comment(models.Model):
             ),
             models.Index(fields=["post_id", "id"], name="comment_by_post"),
             models.Index(fields=["author", "id"], name="comment_by_author"),
+            # for who sees some accounts only; a brand whose only account has no name pays nothing
+            models.Index(
+                fields=["account", "id"], name="comment_by_account", condition=~models.Q(account="")
+            ),
         ]
 
     def __str__(self) -> str:

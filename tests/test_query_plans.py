@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection, transaction
 
 import comments.gauges
@@ -22,14 +23,17 @@ from comments.ingest import ingest
 from comments.models import Comment
 from dmtrigger import dashboard, outbox
 from dmtrigger.dashboard import SPANS, What
+from dmtrigger.models import Account
 from intents import reviews
 from intents.models import IntentResult
 from tests.factories import AccountFactory, CampaignFactory, UserFactory
 from threadsagent import row_metrics
+from threadsagent.models import User
 
 DAYS = 8
 SMALL = 5_000  # rows; PostgreSQL does well to scan so small a table
 PAGE = 2_000  # rows that one page may cost: 1,000 that wait may have to be skipped
+FLAGGED = 5_000  # reviews that there are, and about as many messages
 COUNTED = 10_000  # rows that a list of the admin counts, whichever come first
 POST, TOP_POST = "post-700", "post-0"  # one of the many with some hundred comments; the busiest
 AUTHOR, TOP_AUTHOR = "author-2000", "author-0"
@@ -38,10 +42,13 @@ AUTHOR, TOP_AUTHOR = "author-2000", "author-0"
 COMMENTS = """
     SELECT setseed(0.5);
     INSERT INTO comments_comment
-        (id, source, external_id, post_id, text, author, posted_at, created_at, analyzed_at)
+        (id, source, external_id, post_id, account, text, author, posted_at, created_at,
+         analyzed_at)
     SELECT (floor(extract(epoch FROM at))::bigint - 1577836800) * 1000000
                + nextval('comments_comment_number'), 'fake_platform', 'c' || i,
-           'post-' || floor(2000 * random() ^ 2), 'How much is it? ' || i,
+           'post-' || floor(2000 * random() ^ 2),
+           CASE WHEN i %% 10 = 0 THEN 'shop' WHEN i %% 100000 = 1 THEN 'rare' ELSE 'main' END,
+           'How much is it? ' || i,
            'author-' || floor(200000 * random() ^ 3), at, at, CASE WHEN i < 999000 THEN at END
     FROM generate_series(0, 999999) AS i,
          LATERAL (SELECT %(first)s + i / 125000 AS day),
@@ -373,6 +380,69 @@ def test_of_the_days_only_those_asked_for_are_looked_at(api, million, query, day
     check(plans, {index} - {""})
     looked_at = {scan.table for plan in plans for scan in plan}
     assert looked_at.intersection(names) == {names[n] for n in days}
+
+
+# Of some accounts only --------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["shop", "rare", "none"])
+def account(rows, request) -> Account:
+    """One of ten comments is of `shop`, ten of all are of `rare`."""
+    return AccountFactory(name=request.param)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/comments",
+        "/comments?ordering=oldest",
+        "/comments?analyzed=false",
+        f"/comments?post_id={POST}",
+        f"/comments?author={AUTHOR}",
+        "/intents",
+    ],
+)
+def test_who_sees_one_account_reads_a_page_of_it(api, account, url):
+    see_only(api.handler._force_user, account)
+    with explained() as plans:
+        assert api.get(url).status_code == 200
+    check(plans, set())
+
+
+@pytest.mark.parametrize("url", ["/reviews", "/messages"])
+def test_reviews_and_messages_of_one_account_are_looked_for_among_few(api, account, url):
+    see_only(api.handler._force_user, account)
+    with explained() as plans:
+        assert api.get(url).status_code == 200
+    check(plans, set(), most=3 * FLAGGED, may_scan=True)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "comments/comment/",
+        "intents/intentresult/",
+        "intents/review/",
+        "intents/review/?status=all",
+        "dmtrigger/directmessage/",
+    ],
+)
+def test_a_page_of_one_account_neither_counts_nor_sorts_all(console, account, page):
+    user = UserFactory(is_staff=True)
+    user.user_permissions.set(Permission.objects.all())
+    see_only(user, account)
+    console.force_login(user)
+    with explained() as plans:
+        answer = console.get(f"/admin/{page}")
+    assert answer.context["cl"].result_count <= COUNTED
+    # to count 10,000 results PostgreSQL may pass over those of the other accounts
+    check(plans, set(), most=12 * COUNTED, may_scan=True)
+
+
+def see_only(user: User, account: Account) -> None:
+    user.every_account = False
+    user.save()
+    user.accounts.add(account)
 
 
 # The console ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ def _who_is_known(scope: Scope) -> models.Q:
     theirs = {"source": OuterRef("source")}
     comments = scope.narrow(Comment.objects.filter(author=OuterRef("name"), **theirs))
     messages = scope.narrow(DirectMessage.objects.filter(recipient=OuterRef("name"), **theirs))
-    return models.Q(Exists(comments)) | models.Q(Exists(messages))
+    return models.Q(Exists(messages)) | models.Q(Exists(comments))
 
 
 class Person(models.Model):
