@@ -14,7 +14,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 
-from comments import monitors
+from comments import monitors, posts
 from comments.came_in import CameIn
 from comments.csv_export import BYTE_ORDER_MARK, as_csv
 from comments.models import Comment, Monitor, SeenComment
@@ -174,9 +174,9 @@ class MonitorForm(forms.ModelForm[Monitor]):
 
     def clean(self) -> dict[str, Any]:
         said = super().clean() or self.cleaned_data
-        source, account = said.get("source"), said.get("account", "")
-        if source and not self.scope.has(source, account):
-            raise forms.ValidationError("This is none of the accounts that you see.")
+        asked = (said.get("source", ""), said.get("account", ""), said.get("post_id", ""))
+        if problem := posts.refusal(self.scope, *asked):
+            raise forms.ValidationError(f"Not watched: {problem}.")
         return said
 
 

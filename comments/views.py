@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
 
-from comments import monitors
+from comments import monitors, posts
 from comments.filters import CommentFilter
 from comments.idempotency import idempotent
 from comments.ingest import IngestReport, ingest
@@ -118,8 +118,7 @@ class CommentViewSet(ReadOnlyModelViewSet[Comment]):
         """
         started = time.monotonic()
         post_id, account, items = _read_batch(request)
-        _check_account(request, settings.COMMENT_SOURCE, account)
-        _check_post(request, settings.COMMENT_SOURCE, post_id)
+        _check_post(request, settings.COMMENT_SOURCE, account, post_id)
         if items is None:
             report = _process_from_source(post_id, account)
         else:
@@ -149,21 +148,10 @@ def _read_batch(request: Request) -> tuple[str, str, list[Any] | None]:
     return post_id, account or "", items
 
 
-def _check_account(request: Request, source: str, account: str) -> None:
-    """Raises PermissionDenied for an account that the caller does not see."""
-    if not scope_of(request.user).has(source, account):
-        which = f"the account {account}" if account else "the only account"
-        raise PermissionDenied(f"you do not see {which} of {source}")
-
-
-def _check_post(request: Request, source: str, post_id: str) -> None:
-    """Raises PermissionDenied for a post that is known as another account's: who sees only some
-    accounts could read its comments by naming one of their own."""
-    if scope_of(request.user).is_whole:
-        return
-    known = Comment.objects.filter(source=source, post_id=post_id).order_by("-pk").first()
-    if known is not None:
-        _check_account(request, source, known.account)
+def _check_post(request: Request, source: str, account: str, post_id: str) -> None:
+    """Raises PermissionDenied for a post of an account that the caller does not see."""
+    if problem := posts.refusal(scope_of(request.user), source, account, post_id):
+        raise PermissionDenied(problem)
 
 
 def _process_from_source(post_id: str, account: str) -> IngestReport:
@@ -219,11 +207,11 @@ class MonitorViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
         wanted = StartMonitorSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         post = wanted.validated_data
-        _check_account(request, post["source"], post.get("account", ""))
-        _check_post(request, post["source"], post["post_id"])
+        _check_post(request, post["source"], post.get("account", ""), post["post_id"])
         with transaction.atomic():  # so that another account's monitor stays as it was
             monitor, is_new = monitors.start(**post)
-            _check_account(request, monitor.source, monitor.account)
+            if not scope_of(request.user).has(monitor.source, monitor.account):
+                raise PermissionDenied("this post is another account's")
         answer = self.get_serializer(monitor)
         return Response(answer.data, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 

@@ -23,7 +23,7 @@ from dmtrigger import dry_run
 from dmtrigger.audit_admin import Audited
 from dmtrigger.campaigns import PRECEDENCE, in_order
 from dmtrigger.dry_run import Would
-from dmtrigger.models import Campaign, DirectMessage, Variant
+from dmtrigger.models import Campaign, DirectMessage, Refusal, Variant
 from dmtrigger.preview import preview
 from dmtrigger.senders.contract import Channel
 
@@ -188,8 +188,12 @@ class CampaignAdmin(Audited):
         return super().has_change_permission(request, obj) and _may_rule(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
-        """One with messages is deactivated instead: they say which campaign they are of."""
+        """One with messages is deactivated instead: they say which campaign they are of. What it
+        refused goes with it, so that must be nobody else's."""
         if obj is not None and DirectMessage.objects.filter(campaign=obj).exists():
+            return False
+        refused, scope = Refusal.objects.filter(campaign=obj), scope_of(request.user)
+        if not scope.is_whole and scope.narrow(refused).count() < refused.count():
             return False
         return super().has_delete_permission(request, obj) and _may_rule(request, obj)
 

@@ -10,7 +10,15 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from comments.models import Comment, Monitor
-from dmtrigger.models import Account, AuditEntry, Campaign, DirectMessage, Person, WebhookEndpoint
+from dmtrigger.models import (
+    Account,
+    AuditEntry,
+    Campaign,
+    DirectMessage,
+    Person,
+    Refusal,
+    WebhookEndpoint,
+)
 from intents.models import Review
 from tests.factories import (
     AccountFactory,
@@ -90,7 +98,9 @@ def test_comments_are_handed_in_for_no_other_account(api, club, account):
 def test_a_post_of_another_account_is_not_read_by_naming_ones_own(api, club, fake_platform):
     fake_platform.store.add_comment("theirs", "Where?", "bob")
     CommentFactory(account="club", post_id="theirs")
-    assert is_a_problem(post(api, "/comments/process", post_id="theirs", account="shop"))
+    answer = post(api, "/comments/process", post_id="theirs", account="shop")
+    assert is_a_problem(answer)
+    assert "club" not in answer.content.decode()
     assert Comment.objects.count() == 1
 
 
@@ -116,9 +126,17 @@ def test_another_accounts_monitor_is_not_started_by_naming_ones_own(api, club):
 def test_in_the_console_a_post_is_watched_for_an_account_that_is_seen(console, club):
     form = {"source": "fake_platform", "post_id": "p", "interval_seconds": 60}
     said = console.post("/admin/comments/monitor/add/", form | {"account": "club"})
-    assert "none of the accounts that you see" in said.content.decode()
+    assert "you do not see the account club" in said.content.decode()
     console.post("/admin/comments/monitor/add/", form | {"account": "shop"})
     assert Monitor.objects.get().account == "shop"
+
+
+def test_in_the_console_a_post_of_another_account_is_not_watched_either(console, club):
+    CommentFactory(account="club", post_id="theirs")
+    form = {"source": "fake_platform", "post_id": "theirs", "interval_seconds": 60}
+    said = console.post("/admin/comments/monitor/add/", form | {"account": "shop"})
+    assert "this post is another account&#x27;s" in said.content.decode()
+    assert not Monitor.objects.exists()
 
 
 def test_an_answer_is_not_repeated_to_who_sees_other_accounts_by_now(api, sam, shop, club):
@@ -192,6 +210,40 @@ def test_a_campaign_hands_over_to_an_endpoint_of_a_campaign_that_is_seen(api, sh
     said = NEW | {"account": shop.pk, "channel": "webhook"}
     assert post(api, "/campaigns", **said, endpoint=theirs.pk).status_code == 400
     assert post(api, "/campaigns", **said, endpoint=ours.pk).status_code == 201
+
+
+def test_the_preview_is_for_a_comment_that_is_seen(console, shop, club):
+    ours = CampaignFactory(account=shop)
+    theirs = CampaignFactory(account=club)
+    for account, author in (("shop", "ada"), ("club", "bob")):
+        ReviewFactory(intent__comment__account=account, intent__comment__author=author)
+    form = {"template": "Hi {{ author }}: {{ link }} (automated)", "channel": "direct_message"}
+    page = "/admin/dmtrigger/campaign/preview/"
+    for campaign in ("", ours.pk):
+        said = console.post(page, form | {"campaign": campaign}).json()
+        assert said["text"].startswith("Hi ada")
+    assert console.post(page, form | {"campaign": theirs.pk}).status_code == 400
+
+
+def test_a_campaign_that_refused_for_another_account_is_not_deleted(console, shop, club):
+    campaign = CampaignFactory(account=shop)  # by now; it was of every account
+    comment = CommentFactory(account="club")
+    Refusal.objects.create(comment_id=comment.pk, campaign=campaign, rule="age", reason="bob")
+    page = f"/admin/dmtrigger/campaign/{campaign.pk}/delete/"
+    assert console.get(page).status_code == 403
+    comment.delete()
+    Refusal.objects.all().delete()
+    assert console.get(page).status_code == 200
+
+
+# --- reviews ---
+
+
+def test_the_news_are_of_the_accounts_that_are_seen(console, club):
+    ours = ReviewFactory(intent__comment__account="shop")
+    ReviewFactory(intent__comment__account="club")
+    news = console.get("/admin/intents/review/news/", {"after": 0}).json()
+    assert news == {"waiting": 1, "new": 1, "newest": ours.pk}
 
 
 # --- people ---
