@@ -319,8 +319,8 @@ def test_an_administrator_says_which_accounts_a_user_sees(client, shop):
     page = f"/admin/threadsagent/user/{olga.pk}/change/"
     form = {"username": "olga", "date_joined_0": "2026-01-01", "date_joined_1": "10:00:00"}
     assert client.post(page, form | {"accounts": [shop.pk]}).status_code == 302
-    olga = User.objects.get(pk=olga.pk)
-    assert (olga.every_account, list(olga.accounts.all())) == (False, [shop])
+    changed_user = User.objects.get(username="olga")
+    assert (changed_user.every_account, list(changed_user.accounts.all())) == (False, [shop])
     changed = AuditEntry.objects.latest("pk").details["changes"]
     assert {"Every account", "Accounts"} <= set(changed[0]["changed"]["fields"])
 
