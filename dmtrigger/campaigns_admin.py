@@ -190,10 +190,9 @@ class CampaignAdmin(Audited):
     def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
         """One with messages is deactivated instead: they say which campaign they are of. What it
         refused goes with it, so that must be nobody else's."""
-        if obj is not None and DirectMessage.objects.filter(campaign=obj).exists():
-            return False
-        refused, scope = Refusal.objects.filter(campaign=obj), scope_of(request.user)
-        if not scope.is_whole and scope.narrow(refused).count() < refused.count():
+        if obj is not None and (
+            DirectMessage.objects.filter(campaign=obj).exists() or _refused_for_others(request, obj)
+        ):
             return False
         return super().has_delete_permission(request, obj) and _may_rule(request, obj)
 
@@ -306,6 +305,12 @@ class CampaignAdmin(Audited):
 def _may_rule(request: HttpRequest, campaign: Campaign | None) -> bool:
     """Whether the campaign is of nobody else's accounts."""
     return campaign is None or scope_of(request.user).has_key(campaign.account_id)
+
+
+def _refused_for_others(request: HttpRequest, campaign: Campaign) -> bool:
+    """Whether it has refused comments under posts of accounts that the user does not see."""
+    scope, refused = scope_of(request.user), Refusal.objects.filter(campaign=campaign)
+    return not scope.is_whole and scope.narrow(refused).count() < refused.count()
 
 
 def _runs(campaign: Campaign, now: datetime) -> str:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -307,6 +309,19 @@ def test_without_an_account_there_is_nothing(api, console, sam, everywhere):
     assert console.get("/admin/intents/review/").context["cl"].result_count == 0
     assert api.get("/funnel").json()["total"]["comments"] == 0
     assert is_a_problem(post(api, "/comments/process", post_id="p", comments=BATCH))
+
+
+@pytest.mark.parametrize("path", ["comments/comment/", "intents/review/", "dmtrigger/campaign/"])
+def test_to_know_what_somebody_sees_is_one_more_query(console, sam, shop, path):
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert console.get(f"/admin/{path}").status_code == 200
+        return len(asked)
+
+    scoped = queries()
+    sam.every_account = True
+    sam.save()
+    assert scoped == queries() + 1
 
 
 # --- who says who sees what ---
