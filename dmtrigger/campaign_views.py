@@ -12,6 +12,7 @@ from rest_framework import status
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from comments.idempotency import idempotent
@@ -86,7 +87,7 @@ class CampaignViewSet(ReadOnlyModelViewSet[Campaign]):
 
 
 @contextmanager
-def _name_still_free(said: CampaignSerializer) -> Iterator[None]:
+def _name_still_free(said: BaseSerializer[Campaign]) -> Iterator[None]:
     """Of two calls that find a name free at the same moment, the second hears what it would have
     heard a moment later: the database lets one have it, and now the checks see that."""
     try:

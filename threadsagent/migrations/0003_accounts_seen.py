@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('dmtrigger', '0009_refusals_name_their_campaign'),
-        ('threadsagent', '0001_initial'),
+        ('threadsagent', '0002_two_factor_and_scopes'),
     ]
 
     operations = [
