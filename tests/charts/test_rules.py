@@ -362,6 +362,14 @@ CASES = [
         says="60 messages expired in an hour.",
     ),
     Case(
+        "AccountRestricted",
+        "critical",
+        {'account_pauses_total{kind="needs_action"}': counter(0, 0.1)},
+        labels={"kind": "needs_action"},
+        says="An account was paused 6.5 times within the hour, for the platform said: "
+        "needs_action.",
+    ),
+    Case(
         "AccountNearLimit",
         "info",
         {'account_limit_used_ratio{account="acme"}': gauge(0.9, 0.91)},
@@ -399,7 +407,6 @@ def promtool(promtool_path, tmp_path) -> Promtool:
             for name, at in expected.items()
             for minute, found in at.items()
         ]
-        looks.sort(key=lambda look: int(look["eval_time"].removesuffix("m")))
         test = {
             "interval": "1m",
             "input_series": [{"series": name, "values": v} for name, v in given.items()],
@@ -431,9 +438,10 @@ def rules_of(name: str) -> list[dict[str, Any]]:
     return [rule for rule in alerts() if rule["alert"] == name]
 
 
-def wait_of(case: Case) -> int:
+def duration_of(case: Case, name: str) -> int:
+    """The minutes of the rule's `for` or `keep_firing_for`."""
     [rule] = [r for r in rules_of(case.alert) if r["labels"]["severity"] == case.severity]
-    return minutes(rule.get("for", ""))
+    return minutes(rule.get(name, ""))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -445,9 +453,11 @@ def test_an_alert_fires_above_its_threshold_and_neither_below_nor_too_soon_nor_a
         around = [alert(case, case.lesser, case.lesser_says)]
         fires.append(alert(case, case.lesser, case.says))
     looks = {PHASE - 1: around, 2 * PHASE - 1: fires, 3 * PHASE - 1: around}
-    if wait := wait_of(case):
+    if wait := duration_of(case, "for"):
         soon = [alert(case, case.lesser, case.says)] if case.lesser else []
         looks[PHASE + wait - 1] = soon
+    if lingers := duration_of(case, "keep_firing_for"):
+        looks[2 * PHASE + lingers - 1] = fires
     assert not promtool(case.series, {case.alert: looks})
 
 
@@ -476,7 +486,7 @@ def test_an_account_that_is_paused_again_and_again_tells_and_after_two_hours_wak
 
 # What is easily wrong about rules --------------------------------------------------------------
 
-NONE = {PHASE: [], 2 * PHASE: []}
+NONE: Looks = {PHASE: [], 2 * PHASE: []}
 
 
 def test_without_samples_nothing_fires_but_that_nobody_answers(promtool):

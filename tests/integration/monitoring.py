@@ -26,6 +26,7 @@ from tests.integration.processes import answers, eventually
 from threadsagent.embedded import free_port, guarded
 
 WINDOW = "10s"
+LINGER = "15s"
 SCRAPE = "2s"
 
 
@@ -123,6 +124,8 @@ def hurried_rules() -> dict[str, Any]:
     for group in rules["groups"]:
         for rule in group["rules"]:
             rule.pop("for", None)
+            if "keep_firing_for" in rule:
+                rule["keep_firing_for"] = LINGER
             rule["expr"] = re.sub(r"\[\d+[mh]\]", f"[{WINDOW}]", rule["expr"])
     return rules
 

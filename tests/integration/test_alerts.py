@@ -23,7 +23,7 @@ from knox.models import AuthToken
 from comments.models import Comment, Monitor
 from comments.partitions import first_id, id_at
 from dmtrigger import outbox, pacing
-from dmtrigger.models import DirectMessage, WebhookEndpoint
+from dmtrigger.models import Account, DirectMessage, WebhookEndpoint
 from intents.models import AnalysisFailure, IntentResult, Review
 from tests.charts.files import alerts, metric_names, panels, queries
 from tests.factories import (
@@ -106,7 +106,7 @@ class Watched:
         answer = self.web.post("/comments/process", json={"post_id": post})
         assert answer.raise_for_status().json()["stored_count"] == 1
 
-    def wait_until_told(self, *, firing: bool = True, **alerts: tuple[str, ...]) -> None:
+    def wait_until_told(self, alerts: dict[str, tuple[str, ...]], *, firing: bool = True) -> None:
         """Wait until each receiver knows of its alerts that they fire, or that they are over."""
         expected = {(receiver, name) for receiver, names in alerts.items() for name in names}
         end = time.monotonic() + PATIENCE
@@ -215,7 +215,7 @@ def test_what_waits_too_long_is_told_to_who_should_know_until_it_is_done(system)
         ),
         "email": ("CommentsParked", "ReviewsOld", "LoginsRefused"),
     }
-    system.wait_until_told(**waiting)
+    system.wait_until_told(waiting)
     slack = {each.alert for each in system.inbox.told if each.receiver == "slack"}
     assert not slack & {"MessagesOverdue", "AccountPaused"}, "the graver one was told already"
 
@@ -227,31 +227,34 @@ def test_what_waits_too_long_is_told_to_who_should_know_until_it_is_done(system)
     last_week = now - timedelta(days=8)
     Review.objects.update(status="rejected", decided_at=last_week, decided_by=olga)
     with system.worker(), system.beat():
-        system.wait_until_told(**waiting, firing=False)
+        system.wait_until_told(waiting, firing=False)
     assert not Comment.objects.filter(analyzed_at=None).exists()
 
 
 def test_what_goes_wrong_is_told_to_who_should_know_until_it_goes_well(system):
     CampaignFactory(auto_threshold=60)
     WebhookEndpoint.objects.create(name="crm", url="http://127.0.0.1:9/hear")
-    refusal = {"status": 400, "code": 10903}
-    system.platform.post("/faults", json={"times": 1000, "error": refusal}).raise_for_status()
+    dead_token, refused = {"status": 401, "code": 190}, {"status": 400, "code": 10903}
+    for times, error in ((1, dead_token), (1000, refused)):
+        system.platform.post("/faults", json={"times": times, "error": error}).raise_for_status()
     with system.worker(), system.beat():
         for number in range(5):
             system.asks(f"post-{number}")
+        system.wait_until_told({"pagerduty": ("AccountRestricted",)})
+        pacing.resume(Account.objects.get(), "olga")
         system.process("broken", "so nice", *[""] * 50)  # an empty text is refused
         for _ in range(2):
             system.process("twice", *["so nice"] * 50)
         wrong = {
-            "pagerduty": ("CommentProcessingErrors", "MessagesNotSent"),
+            "pagerduty": ("AccountRestricted", "CommentProcessingErrors", "MessagesNotSent"),
             "slack": ("MessagesFailing", "WebhookDeliveriesFailing"),
             "email": ("CommentDuplicateRate",),
         }
-        system.wait_until_told(**wrong)
+        system.wait_until_told(wrong)
 
         system.platform.delete("/faults").raise_for_status()
         system.asks("another")
-        system.wait_until_told(**wrong, firing=False)
+        system.wait_until_told(wrong, firing=False)
         assert DirectMessage.objects.filter(state="sent").count() == 1
 
 
@@ -275,14 +278,16 @@ def test_what_follows_from_a_service_that_is_away_is_not_told(
         system = stack.enter_context(watched(tmp_path, prometheus_path, alertmanager_path, **env))
         opened.close()
 
-        away = {"pagerduty": ("DatabaseUnreachable", "BrokerUnreachable")}
-        away["slack"] = ("CacheUnreachable",)
-        system.wait_until_told(**away)
+        away: dict[str, tuple[str, ...]] = {
+            "pagerduty": ("DatabaseUnreachable", "BrokerUnreachable"),
+            "slack": ("CacheUnreachable",),
+        }
+        system.wait_until_told(away)
         eventually(lambda: fails(system) and is_firing(system, "HttpErrors"), "HttpErrors")
 
         for gate in gates:
             stack.enter_context(gate())
-        system.wait_until_told(**away, firing=False)
+        system.wait_until_told(away, firing=False)
         assert "HttpErrors" not in {each.alert for each in system.inbox.told}
         assert system.web.get("/health").json()["status"] == "ok"
 
