@@ -395,7 +395,7 @@ WITHOUT_A_NAME = {
     ("/admin/autocomplete/", "GET"),
     ("/admin/r/{content_type_id}/{object_id}/", "GET"),
     ("/admin/{url}", "GET"),
-    ("/metrics", "GET"),
+    ("/admin/two-factor/", "GET"),
 }
 
 
@@ -448,7 +448,7 @@ def test_a_filter_by_a_campaign_or_an_account_that_is_not_seen_is_by_none_that_t
     for name, model in (("campaign", Campaign), ("account", Account)):
         for key in (agency.theirs[model].pk, 10**6):
             answer = agency.client("scoped").get("/messages", {name: key})
-            assert answer.status_code == 400
+            assert (answer.status_code, answer.json()["results"]) == (200, [])
 
 
 @pytest.mark.parametrize("by", ["campaign", "variant", "post", "model_version"])
