@@ -27,7 +27,7 @@ from dmtrigger.models import Account
 from intents import reviews
 from intents.models import IntentResult
 from tests.factories import AccountFactory, CampaignFactory, UserFactory
-from threadsagent import row_metrics
+from threadsagent.metrics.rows import READERS
 from threadsagent.models import User
 
 DAYS = 8
@@ -545,7 +545,7 @@ SCRAPED = {
 }
 
 
-@pytest.mark.parametrize("read", row_metrics.READERS, ids=lambda read: read.__name__)
+@pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
 def test_a_scrape_reads_a_few_rows(rows, read):
     indexes, most = SCRAPED[read]
     with explained() as plans:

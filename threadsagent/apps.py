@@ -11,13 +11,13 @@ class ThreadsAgentConfig(AppConfig):
 
     def ready(self) -> None:
         import threadsagent.token_schema  # noqa: F401 - registers itself
-        from threadsagent import query_metrics, task_metrics
+        from threadsagent.metrics import queries, tasks
         from threadsagent.middleware import begin_session
         from threadsagent.roles import ensure_roles
 
         user_logged_in.connect(begin_session, dispatch_uid="threadsagent.middleware")
-        connection_created.connect(query_metrics.watch, dispatch_uid="threadsagent.query_metrics")
-        task_metrics.connect()
+        connection_created.connect(queries.watch, dispatch_uid="threadsagent.metrics.queries")
+        tasks.connect()
         post_migrate.connect(ensure_roles, dispatch_uid="threadsagent.roles")
 
 

@@ -6,7 +6,7 @@ from celery.beat import PersistentScheduler
 from celery.signals import beat_init
 from prometheus_client import Gauge
 
-from threadsagent import metrics_server, process_metrics
+from threadsagent.metrics import processes, server
 
 # Only beat imports this, so no other process has the sample.
 LAST_TICK = Gauge(
@@ -22,12 +22,12 @@ class Scheduler(PersistentScheduler):
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Have done what is due; the seconds until the next time."""
         LAST_TICK.set_to_current_time()
-        metrics_server.pulse.turned()
+        server.pulse.turned()
         return super().tick(*args, **kwargs)
 
 
 @beat_init.connect
 def begin(**_: object) -> None:
     """Beat serves its metrics where it is told to, and forgets those who were before it."""
-    process_metrics.fold_dead()
-    metrics_server.start()
+    processes.fold_dead()
+    server.start()

@@ -13,7 +13,8 @@ from celery.signals import (
     worker_process_init,
 )
 
-from threadsagent import process_metrics, tracing
+from threadsagent import tracing
+from threadsagent.metrics import processes
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "threadsagent.settings")
 
@@ -53,18 +54,18 @@ def keep_good_connections(**_: Any) -> None:
 @worker_init.connect
 def serve_metrics(**_: Any) -> None:
     """A worker serves its metrics where it is told to, from before it has a broker."""
-    from threadsagent import metrics_server
+    from threadsagent.metrics import server
 
-    process_metrics.fold_dead()
-    metrics_server.start()
+    processes.fold_dead()
+    server.start()
 
 
 @worker_process_init.connect
 def leave_metrics_to_the_parent(**_: Any) -> None:
     """A child does not hold the parent's port."""
-    from threadsagent import metrics_server
+    from threadsagent.metrics import server
 
-    metrics_server.let_go()
+    server.let_go()
 
 
 class Ticking(bootsteps.StartStopStep):
@@ -79,17 +80,17 @@ class Ticking(bootsteps.StartStopStep):
         self.timer = consumer.timer.call_repeatedly(TICK_SECONDS, self.tick)
 
     def stop(self, consumer: Any) -> None:
-        from threadsagent import metrics_server
+        from threadsagent.metrics import server
 
-        metrics_server.pulse.rest()
+        server.pulse.rest()
         if self.timer is not None:
             self.timer.cancel()
 
     def tick(self) -> None:
-        from threadsagent import metrics_server
+        from threadsagent.metrics import server
 
-        metrics_server.pulse.turned()
-        process_metrics.fold_dead()
+        server.pulse.turned()
+        processes.fold_dead()
 
 
 app.steps["consumer"].add(Ticking)

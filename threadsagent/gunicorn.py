@@ -9,7 +9,7 @@ from gunicorn.glogging import Logger
 from gunicorn.http.message import Request
 from gunicorn.http.wsgi import Response
 
-from threadsagent import process_metrics
+from threadsagent.metrics import processes
 from threadsagent.settings import LOGGING
 
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -44,9 +44,9 @@ logger_class = AccessLog
 
 def on_starting(server: Any) -> None:
     """What an earlier run left of its metrics is swept up."""
-    process_metrics.fold_dead()
+    processes.fold_dead()
 
 
 def child_exit(server: Any, worker: Any) -> None:
     """What a dead worker counted stays in the metrics, and its files go."""
-    process_metrics.fold_dead()
+    processes.fold_dead()

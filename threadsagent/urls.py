@@ -23,7 +23,8 @@ from dmtrigger.views import (
 )
 from intents.model_views import ModelVersionViewSet
 from intents.views import IntentResultViewSet, ReviewViewSet
-from threadsagent import health, metrics
+from threadsagent import health
+from threadsagent.metrics.view import metrics
 
 router = SimpleRouter(trailing_slash=False)
 router.register("comments/monitor", MonitorViewSet)
@@ -68,5 +69,5 @@ urlpatterns = [
     path("webhooks/fake_platform", incoming_views.fake_platform),
     path("health", health.health, name="health"),
     path("health/live", health.live, name="live"),
-    path("metrics", metrics.metrics, name="metrics"),
+    path("metrics", metrics, name="metrics"),
 ]

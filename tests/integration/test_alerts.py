@@ -53,7 +53,7 @@ from tests.integration.processes import (
     web_process,
 )
 from threadsagent.embedded import free_port
-from threadsagent.process_metrics import memory_limit
+from threadsagent.metrics.processes import memory_limit
 from threadsagent.run.processes import QUIET_WORKER
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]

@@ -31,7 +31,7 @@ from tests.integration.processes import (
 )
 from tests.metric_names import declared
 from threadsagent.embedded import free_port
-from threadsagent.query_metrics import OPERATIONS
+from threadsagent.metrics.queries import OPERATIONS
 from threadsagent.run.processes import QUIET_WORKER
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]

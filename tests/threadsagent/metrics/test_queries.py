@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 
 from comments import ingest
 from comments.models import Monitor
-from threadsagent.query_metrics import operation_of
+from threadsagent.metrics.queries import operation_of
 
 
 @pytest.mark.parametrize(

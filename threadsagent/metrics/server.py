@@ -15,8 +15,8 @@ from django.conf import settings
 from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.exposition import ThreadingWSGIServer
 
-from threadsagent import process_metrics
-from threadsagent.metrics import has_token
+from threadsagent.metrics import processes
+from threadsagent.metrics.view import has_token
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -92,4 +92,4 @@ def _live() -> tuple[HTTPStatus, str, bytes]:
 def _metrics(authorization: str) -> tuple[HTTPStatus, str, bytes]:
     if not has_token(authorization):
         return HTTPStatus.FORBIDDEN, "text/plain", b"give METRICS_TOKEN as a bearer token\n"
-    return HTTPStatus.OK, CONTENT_TYPE_LATEST, process_metrics.text()
+    return HTTPStatus.OK, CONTENT_TYPE_LATEST, processes.text()

@@ -9,13 +9,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.processes import ROOT
-from threadsagent import process_metrics
+from threadsagent.metrics import processes
 
 # Counting into files has to be chosen before the library is imported, so that is another process.
 BEGIN = """
 import os, sys
 from prometheus_client import Counter, Gauge, Histogram
-from threadsagent import process_metrics
+from threadsagent.metrics import processes
 things = Counter("things", "Things", ["kind"])
 times = Histogram("times", "Times", buckets=(1, 5))
 state = Gauge("state", "State", multiprocess_mode="livemin")
@@ -29,7 +29,7 @@ def child():
     os.wait()
 
 def samples():
-    text = process_metrics.text().decode()
+    text = processes.text().decode()
     return [line for line in text.splitlines() if line.startswith(("things", "times", "state"))]
 """
 
@@ -38,7 +38,7 @@ def run(folder: Path, script: str) -> None:
     """Run the script; it fails with an assertion of its own."""
     subprocess.run(
         [sys.executable, "-c", BEGIN + script],
-        env=os.environ | {process_metrics.FOLDER: str(folder)},
+        env=os.environ | {processes.FOLDER: str(folder)},
         cwd=ROOT,
         check=True,
         timeout=120,
@@ -51,7 +51,7 @@ def test_what_dead_processes_counted_stays_in_a_few_files(tmp_path):
         """
 for _ in range(20):
     child()
-    process_metrics.fold_dead()
+    processes.fold_dead()
 there = samples()
 assert 'things_total{kind="a"} 20.0' in there, there
 assert 'times_bucket{le="1.0"} 0.0' in there, there
@@ -70,7 +70,7 @@ def test_the_living_are_not_folded(tmp_path):
         tmp_path,
         """
 things.labels("a").inc(2)
-process_metrics.fold_dead()
+processes.fold_dead()
 things.labels("a").inc(3)
 assert 'things_total{kind="a"} 5.0' in samples()
 """,
@@ -95,7 +95,7 @@ for _ in range(3):
         os._exit(0)
     scrapers.append(pid)
 while "histogram_0.db" not in os.listdir(os.environ["PROMETHEUS_MULTIPROC_DIR"]):
-    process_metrics.fold_dead()
+    processes.fold_dead()
 assert [os.waitpid(pid, 0)[1] for pid in scrapers] == [0, 0, 0]
 """,
     )
@@ -106,14 +106,14 @@ def test_a_child_forked_during_a_scrape_does_not_keep_others_from_folding(tmp_pa
         tmp_path,
         """
 child()
-with process_metrics._locked(process_metrics.fcntl.LOCK_SH):
-    process_metrics.fold_dead()  # comes back at once
+with processes._locked(processes.fcntl.LOCK_SH):
+    processes.fold_dead()  # comes back at once
     forked = os.fork()
     if forked == 0:
         import time
         time.sleep(60)
 assert "counter_0.db" not in os.listdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-process_metrics.fold_dead()
+processes.fold_dead()
 assert "counter_0.db" in os.listdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 os.kill(forked, 9)
 """,
@@ -122,7 +122,7 @@ os.kill(forked, 9)
 
 def test_memory_and_processor_time_are_those_of_all_processes():
     def measured() -> dict[str, float]:
-        families = text_string_to_metric_families(process_metrics.text().decode())
+        families = text_string_to_metric_families(processes.text().decode())
         return {sample.name: sample.value for family in families for sample in family.samples}
 
     before = measured()
@@ -147,8 +147,8 @@ def test_memory_and_processor_time_are_those_of_all_processes():
 def test_the_limit_of_memory_is_the_containers(tmp_path, monkeypatch, said, limit):
     path = tmp_path / "memory.max"
     path.write_text(said)
-    monkeypatch.setattr(process_metrics, "LIMITS", (str(tmp_path / "none"), str(path)))
-    assert process_metrics.memory_limit() == limit
+    monkeypatch.setattr(processes, "LIMITS", (str(tmp_path / "none"), str(path)))
+    assert processes.memory_limit() == limit
 
 
 @pytest.mark.parametrize(
@@ -166,5 +166,5 @@ def test_the_limit_of_processor_time_is_the_containers_or_the_machines(
     paths = [tmp_path / str(number) for number in range(len(said))]
     for path, text in zip(paths, said, strict=True):
         path.write_text(text)
-    monkeypatch.setattr(process_metrics, "CPU_LIMITS", ((tmp_path / "none",), tuple(paths)))
-    assert process_metrics.cpu_limit() == (cores or len(os.sched_getaffinity(0)))
+    monkeypatch.setattr(processes, "CPU_LIMITS", ((tmp_path / "none",), tuple(paths)))
+    assert processes.cpu_limit() == (cores or len(os.sched_getaffinity(0)))

@@ -5,21 +5,21 @@ import threading
 import httpx
 import pytest
 
-from threadsagent import metrics_server
 from threadsagent.embedded import free_port
-from threadsagent.metrics_server import Pulse
+from threadsagent.metrics import server
+from threadsagent.metrics.server import Pulse
 
 
 @pytest.fixture
 def address(settings, monkeypatch):
     settings.METRICS_TOKEN = "scraper"
     settings.METRICS_PORT = free_port()
-    monkeypatch.setattr(metrics_server, "pulse", Pulse())
-    metrics_server.start()
-    [server] = metrics_server._servers
+    monkeypatch.setattr(server, "pulse", Pulse())
+    server.start()
+    [running] = server._servers
     yield f"http://127.0.0.1:{settings.METRICS_PORT}"
-    server.shutdown()
-    metrics_server.let_go()
+    running.shutdown()
+    server.let_go()
 
 
 def test_metrics_are_for_those_with_the_token(address):
@@ -42,11 +42,11 @@ def test_a_loop_that_hangs_is_not_alive(address, monkeypatch):
         return httpx.get(f"{address}/health/live").status_code
 
     assert status() == 200  # it waits for its broker
-    metrics_server.pulse.turned()
+    server.pulse.turned()
     assert status() == 200
-    monkeypatch.setattr(metrics_server, "STILL_SECONDS", 0)
+    monkeypatch.setattr(server, "STILL_SECONDS", 0)
     assert status() == 503
-    metrics_server.pulse.rest()
+    server.pulse.rest()
     assert status() == 200
 
 
@@ -58,5 +58,5 @@ def test_nothing_else_is_there(address):
 def test_without_a_port_nothing_is_served(settings):
     settings.METRICS_PORT = None
     before = threading.active_count()
-    metrics_server.start()
+    server.start()
     assert threading.active_count() == before

@@ -16,7 +16,7 @@ from comments.models import Comment
 from dmtrigger.models import Account, DeliveryAttempt, WebhookEndpoint
 from tests.factories import CommentFactory, DirectMessageFactory, ReviewFactory, UserFactory
 from tests.metric_names import declared
-from threadsagent import row_metrics
+from threadsagent.metrics import rows
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -29,7 +29,7 @@ def scrape(client, settings):
 
     def read() -> dict[str, float]:
         """Every sample; those with labels as `name{value,…}`."""
-        row_metrics.forget()
+        rows.forget()
         answer = client.get("/metrics", headers={"Authorization": "Bearer scraper"})
         assert answer.status_code == 200
         samples = {}
@@ -85,7 +85,7 @@ def test_staff_may_look(client):
     assert client.get("/metrics").status_code == 200
 
 
-DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
+DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
 def test_the_docs_list_each_metric_that_there_is_and_no_other():
@@ -100,8 +100,8 @@ def test_what_cannot_be_read_has_no_sample_and_the_rest_is_there(scrape, monkeyp
             cursor.execute("SELECT pg_sleep(10)")
         yield GaugeMetricFamily("never", "Never", value=1)
 
-    monkeypatch.setattr(row_metrics, "QUERY_SECONDS", 0.2)
-    monkeypatch.setattr(row_metrics, "READERS", (hang, *row_metrics.READERS))
+    monkeypatch.setattr(rows, "QUERY_SECONDS", 0.2)
+    monkeypatch.setattr(rows, "READERS", (hang, *rows.READERS))
     CommentFactory()
     samples = scrape()
     assert "never" not in samples
@@ -110,7 +110,7 @@ def test_what_cannot_be_read_has_no_sample_and_the_rest_is_there(scrape, monkeyp
 
 
 def test_a_scrape_ends_in_time(scrape, monkeypatch):
-    monkeypatch.setattr(row_metrics, "ALL_SECONDS", 0)
+    monkeypatch.setattr(rows, "ALL_SECONDS", 0)
     samples = scrape()
     assert "comment_processing_queue_length" not in samples
     assert samples["service_reachable{database}"] == 1
@@ -143,12 +143,12 @@ def test_without_the_broker_a_scrape_says_so(scrape, monkeypatch):
 
 def test_several_scrapes_at_once_read_the_rows_once(client, settings):
     settings.METRICS_TOKEN = "scraper"
-    row_metrics.forget()
-    rows = []
+    rows.forget()
+    said = []
     for _ in range(2):
         answer = client.get("/metrics", headers={"Authorization": "Bearer scraper"})
-        rows.append(answer.content.partition(b"# HELP comment_processing_queue_length")[2])
-    assert rows[0] == rows[1] != b""
+        said.append(answer.content.partition(b"# HELP comment_processing_queue_length")[2])
+    assert said[0] == said[1] != b""
 
 
 # What is read of the rows -----------------------------------------------------------------------

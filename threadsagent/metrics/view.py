@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from threadsagent import process_metrics, row_metrics
+from threadsagent.metrics import processes, rows
 
 
 @require_safe
@@ -15,7 +15,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """What this host's processes counted, and what the rows and the services say."""
     if not has_token(request.headers.get("Authorization", "")) and not _may_look(request):
         return HttpResponse("give METRICS_TOKEN as a bearer token\n", status=403)
-    body = process_metrics.text() + row_metrics.text()
+    body = processes.text() + rows.text()
     return HttpResponse(body, content_type=CONTENT_TYPE_LATEST)
 
 
