@@ -341,6 +341,23 @@ def test_rules_and_dashboards_are_those_of_the_files():
     }
 
 
+def test_the_backlog_that_is_told_and_where_runbooks_are_can_be_set():
+    (rule,) = of_kind(
+        render(
+            "prod",
+            "--set=monitoring.queueBacklogThreshold=7",
+            "--set=monitoring.runbooks=https://wiki.example/runbooks",
+        ),
+        "PrometheusRule",
+    )
+    alerts = {alert["alert"]: alert for group in rule["spec"]["groups"] for alert in group["rules"]}
+    backlog = alerts["CommentQueueBacklog"]
+    assert backlog["expr"].endswith("(comment_processing_queue_length) > 7")
+    assert {alert["annotations"]["runbook_url"] for alert in alerts.values()} == {
+        f"https://wiki.example/runbooks#{name.lower()}" for name in alerts
+    }
+
+
 # Refused ----------------------------------------------------------------------------------------
 
 
