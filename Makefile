@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run manage secrets test bench-ingest bench-intents bench-dm bench-console chaos-dm lint format lock clean
+.PHONY: help setup run manage secrets test bench-ingest bench-intents bench-dm bench-console chaos-dm screenshots lint format lock clean
 
 # Paths are relative to this folder, so that its own path may hold spaces.
 PYTHON ?=
@@ -117,6 +117,9 @@ bench-console: setup ## Measure the console's pages with 5 million comments, abo
 
 chaos-dm: setup ## Break everything while 10,000 messages are sent, about 5 minutes
 	@exec $(PY) -m tests.chaos $(ARGS)
+
+screenshots: setup ## Take the pictures of docs/console.md from the running system
+	@exec $(PY) -m tests.screenshots $(ARGS)
 
 lint: setup ## Check style, types, imports, migrations, the API schema, the image's files
 	@set -x

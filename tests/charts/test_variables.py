@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.charts.helm import CHART, ENVIRONMENTS, ROOT, containers, named, of_kind, pods, render
-from tests.charts.variables import read_by_the_code
+from tests.variables import read_by_the_code
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())["properties"]
 # What the chart sets by itself, since it follows from how it runs the processes.

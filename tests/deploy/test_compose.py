@@ -1,11 +1,9 @@
 """compose.yaml beside the code: what it sets is read, what it starts exists, what it trusts is
 little. That it is a Compose file at all, `make lint` looks."""
 
-import ast
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,36 +11,24 @@ import pytest
 import yaml
 from django.core.management import get_commands
 
+from tests.charts.helm import CHART
 from tests.deploy.compose import COMPOSE, OURS, ROOT, SERVICES, WORKERS
+from tests.variables import read_by_the_code
 from threadsagent.run.processes import QUIET_WORKER
 
-READ_BY_LIBRARIES = {"PROMETHEUS_MULTIPROC_DIR"}
-READERS = {"env", "whole_number", "signing_secret", "environ"}
 WRITTEN_BY_PEOPLE = {"slack-url", "pagerduty-key", "smtp-password"}
 
 
-def names_read() -> Iterator[str]:
-    """The variables that the code asks the environment for."""
-    for path in (ROOT / "threadsagent").rglob("*.py"):
-        constants = {}
-        for node in ast.walk(ast.parse(path.read_text())):
-            match node:
-                case ast.Assign(targets=[ast.Name(name)], value=ast.Constant(str(value))):
-                    constants[name] = value
-                case ast.Call(func=function, args=[argument, *_]):
-                    if READERS & set(re.findall(r"\w+", ast.unparse(function))):
-                        match argument:
-                            case ast.Constant(str(value)):
-                                yield value
-                            case ast.Name(name) if name in constants:
-                                yield constants[name]
-
-
 def test_what_is_set_is_read():
-    known = set(names_read()) | READ_BY_LIBRARIES
     for name, service in OURS.items():
         wanted = {variable.removesuffix("_FILE") for variable in service["environment"]}
-        assert wanted <= known, name
+        assert wanted <= read_by_the_code(), name
+
+
+def test_the_chart_tries_out_the_same_servers():
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    images = set(values["bundled"]["images"].values())
+    assert images == {SERVICES[name]["image"] for name in ("postgres", "redis", "rabbitmq")}
 
 
 def test_what_is_read_from_a_file_is_a_secret_of_the_service():

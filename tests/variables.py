@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.charts.helm import ROOT
+ROOT = Path(__file__).parents[1]
 
 PACKAGES = ("threadsagent", "comments", "intents", "dmtrigger")
 OWN_READERS = ("whole_number", "signing_secret")  # settings.py
