@@ -31,7 +31,7 @@ PAGES = {
     "message": "dmtrigger/directmessage/?state__exact=sent *",
     "campaigns": "dmtrigger/campaign/",
     "campaign": "dmtrigger/campaign/ *",
-    "funnel": "dmtrigger/funnel/",
+    "funnel": "dmtrigger/conversion/funnel/",
     "people": "dmtrigger/person/",
     "accounts": "dmtrigger/account/",
     "models": "intents/modelversion/",
