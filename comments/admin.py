@@ -49,15 +49,18 @@ class FirstRows(Paginator[Any]):
 class NewestFirst(ChangeList):
     """A list by its key, the highest first; what `FirstRows` leaves out begins at a key as well."""
 
+    def is_cut(self) -> bool:
+        """Whether there may be more rows than are counted."""
+        return bool(self.result_count >= FirstRows.most)
+
     def older(self) -> str | None:
-        """The query string of the rows below those that are counted, if there are any."""
-        most = FirstRows.most
-        if self.result_count < most:
+        """On the last page: the query string of the rows below it, if there are any."""
+        if not self.is_cut() or self.page_num != self.paginator.num_pages:
             return None
-        keys = self.queryset.values_list("pk", flat=True)[most - 1 : most + 1]
-        if len(keys) < 2:
+        *_, last = self.result_list
+        below = {f"{self.lookup_opts.pk.attname}__lt": last.pk}
+        if not self.queryset.filter(**below).exists():
             return None
-        below = {f"{self.lookup_opts.pk.attname}__lt": keys[0]}
         return self.get_query_string(below, remove=[PAGE_VAR])
 
 

@@ -35,7 +35,9 @@ class TokenForm(forms.ModelForm[AuthToken]):
     )
     scopes = forms.MultipleChoiceField(
         choices=[*((scope, f"{scope}: {scope.label}") for scope in Scope), (ALL, ALL_RIGHTS)],
-        widget=forms.CheckboxSelectMultiple({"class": "radiolist"}),  # of Django: as wide as need be
+        widget=forms.CheckboxSelectMultiple(
+            {"class": "radiolist"}
+        ),  # of Django: as wide as need be
         label="May",
         help_text="as far as its user may",
     )

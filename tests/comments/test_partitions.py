@@ -68,7 +68,7 @@ def test_a_missing_partition_is_made_with_all_its_indexes():
         cursor.execute(f"DROP TABLE {name}")
         assert ensure_partitions() == [name]
         cursor.execute("SELECT count(*) FROM pg_indexes WHERE tablename = %s", [name])
-        assert cursor.fetchone() == (4,)
+        assert cursor.fetchone() == (5,)
 
 
 def test_days_that_are_older_than_is_kept_are_dropped_and_no_others():
