@@ -120,6 +120,8 @@ def _client() -> Client:
 
 def _fill(count: int, before: int) -> None:
     """Comments of some days, with results, reviews and messages; few reviews wait."""
+    from django.utils import timezone
+
     from comments import partitions
     from dmtrigger.models import Account, Campaign
     from intents.models import Review
@@ -143,9 +145,8 @@ def _fill(count: int, before: int) -> None:
     waiting = Review.objects.filter(status=Review.Status.PENDING).order_by("-pk")
     old = waiting.values_list("pk", flat=True)[WAITING : WAITING + 1].first()
     if old is not None:
-        waiting.filter(pk__lte=old).update(
-            status=Review.Status.REJECTED, decided_by_rule="benchmark"
-        )
+        decided = {"decided_by_rule": "benchmark", "decided_at": timezone.now()}
+        waiting.filter(pk__lte=old).update(status=Review.Status.REJECTED, **decided)
     database.settle()
 
 
