@@ -29,7 +29,12 @@ from threadsagent.run.processes import QUIET_WORKER
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
 # In the order of the queue: who has waited longest is first.
-AUTHORS = ["ada", "bea", "cleo", "dora", "eve", "fay", "gus", "hal", "ida", "jon", "kim", "lou"]
+LATER = ["mia", "ned", "ola", "pam", "quin", "rod"]  # whose wishes are clear
+AUTHORS = [
+    *("ada", "bea", "cleo", "dora", "eve", "fay", "gus", "hal", "ida", "jon", "kim", "lou"),
+    *LATER,
+    *("sue", "tom"),
+]
 FOR_EVER = "3600"  # a grace period that is over when the test says so
 PASSWORD = "correct horse battery"
 
@@ -134,7 +139,7 @@ def sign_in(page: Page, address: str) -> None:
 def clear_the_queue(page: Page) -> None:
     """The operator's work: all of it by keys, from the list to the list."""
     page.get_by_role("link", name="Reviews", exact=True).first.click()
-    expect(page.get_by_text("12 reviews", exact=True)).to_be_visible()
+    expect(page.get_by_text("20 reviews", exact=True)).to_be_visible()
     press(page, "j", "Enter")
     approve(page, "ada")
     approve(page, "bea")
@@ -155,6 +160,10 @@ def clear_the_queue(page: Page) -> None:
     is_open(page, "kim")
     press(page, "n")
     approve(page, "lou")
+    for author in LATER:
+        approve(page, author)
+    reject(page, "sue")
+    reject(page, "tom")
     expect(page.get_by_text("2 reviews", exact=True)).to_be_visible()  # fay and kim
     press(page, "j", "j", "Enter")
     approve(page, "kim")
@@ -198,14 +207,14 @@ def test_a_day_of_an_operator(shop, flagged, page, violations, operator):
     operator.save()
     sign_in(page, f"{shop.console}/admin/")
     before = figures(page, f"{shop.console}/admin/")
-    assert (before["Reviews waiting"], before["Messages sent"]) == ("12", "0")
+    assert (before["Reviews waiting"], before["Messages sent"]) == ("20", "0")
 
     clear_the_queue(page)
     block(page, "gus")
     let_the_grace_period_end(shop)
 
     received = shop.received()
-    assert set(received) == {"ada", "bea", "dora", "hal", "jon", "kim", "lou"}
+    assert set(received) == {"ada", "bea", "dora", "hal", "jon", "kim", "lou", *LATER}
     assert received["dora"].startswith("A bag for dora. Hi dora: http")
     assert received["ada"].startswith("Hi ada: http")
     assert DirectMessage.objects.get(recipient="fay").state == State.CANCELLED
@@ -217,11 +226,11 @@ def test_a_day_of_an_operator(shop, flagged, page, violations, operator):
         return now if now["Messages sent"] != before["Messages sent"] else None
 
     after = eventually(sent, "the dashboard says what was sent")
-    assert after["Purchase intents found"] == "12"
-    assert (after["Reviews waiting"], after["Messages sent"]) == ("1", "7")
-    expect(page.get_by_text("8 approved")).to_be_visible()
+    assert after["Purchase intents found"] == "20"
+    assert (after["Reviews waiting"], after["Messages sent"]) == ("1", "13")
+    expect(page.get_by_text("14 approved")).to_be_visible()
     steps = funnel(page)
-    assert (steps["Flagged"], steps["Approved"], steps["Sent"]) == ("12", "8", "7")
+    assert (steps["Flagged"], steps["Approved"], steps["Sent"]) == ("20", "14", "13")
     page.goto(str(shop.platform.base_url))
     expect(page.get_by_text(re.compile("A bag for dora"))).to_be_visible()
     assert violations == []

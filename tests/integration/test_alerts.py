@@ -238,6 +238,9 @@ def test_what_goes_wrong_is_told_to_who_should_know_until_it_goes_well(system):
     for times, error in ((1, dead_token), (1000, refused)):
         system.platform.post("/faults", json={"times": times, "error": error}).raise_for_status()
     with system.worker(), system.beat():
+        # of what a counter is first seen at, nobody knows how much is new
+        counter = 'account_pauses_total{component="worker", kind="needs_action"}'
+        eventually(lambda: query(system.prometheus, counter), "a scraped worker", PATIENCE)
         for number in range(5):
             system.asks(f"post-{number}")
         system.wait_until_told({"pagerduty": ("AccountRestricted",)})
