@@ -3,7 +3,7 @@
 Starts PostgreSQL and Valkey, asks for each page with few comments and then with five million, their
 results, reviews and messages, by a superuser through Django's test client (the whole of the
 middleware, no network). Prints a table and a last line of JSON, and removes everything again. It
-takes about ten minutes on two quiet cores, most of them to fill the tables.
+takes about four minutes on two quiet cores, most of them to fill the tables.
 """
 
 from __future__ import annotations
