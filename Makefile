@@ -100,7 +100,7 @@ secrets: ## Make secrets/, the passwords and keys of compose.yaml
 		keep $$name ""
 	done
 
-test: setup ## Run all tests, about 14 minutes (make test ARGS="-k foo")
+test: setup ## Run all tests, about 22 minutes (make test ARGS="-k foo")
 	@exec $(PY) -m pytest $(ARGS)
 
 bench-ingest: setup ## Measure how fast comments come in, about 20 minutes (docs/benchmarks.md)
