@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -14,6 +14,7 @@ import httpx
 from django.db import connection
 
 from threadsagent.embedded import free_port
+from threadsagent.run.processes import QUIET_WORKER
 
 ROOT = Path(__file__).parents[2]
 Found = TypeVar("Found")
@@ -72,6 +73,25 @@ def web_process(folder: Path, **env: str) -> Iterator[str]:
     with process(log, *command, **env):
         eventually(lambda: answers(f"{url}/health/live"), "web", log=log)
         yield url
+
+
+def worker_process(
+    log: Path,
+    *arguments: str,
+    queues: str = "analyze,default,send,poll",
+    children: str = "1",
+    **env: str,
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """A Celery worker, for all queues unless it is said which."""
+    worker = ("celery", "-A", "threadsagent", "worker", "-Q", queues, "-c", children)
+    return process(log, *worker, *QUIET_WORKER, *arguments, **env)
+
+
+def beat_process(folder: Path, **env: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """The scheduler, with its schedule and its log in the folder."""
+    schedule = str(folder / "schedule")
+    beat = ("celery", "-A", "threadsagent", "beat", "--schedule", schedule)
+    return process(folder / "beat.log", *beat, **env)
 
 
 @contextmanager

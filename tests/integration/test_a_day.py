@@ -21,10 +21,9 @@ from tests.integration.processes import (
     database_url,
     eventually,
     fake_platform_process,
-    process,
     web_process,
+    worker_process,
 )
-from threadsagent.run.processes import QUIET_WORKER
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -69,8 +68,7 @@ def shop(tmp_path, settings, transactional_db) -> Iterator[Shop]:
             "GRACE_SECONDS": FOR_EVER,
         }
         log = tmp_path / "worker.log"
-        worker = ("celery", "-A", "threadsagent", "worker", "-Q", "send", "-c", "1")
-        start(process(log, *worker, *QUIET_WORKER, **env))
+        start(worker_process(log, queues="send", **env))
         web = start(web_process(tmp_path, STATIC_ROOT=settings.STATIC_ROOT, **env))
         yield Shop(web, start(httpx.Client(base_url=platform)), log)
 

@@ -46,15 +46,16 @@ from tests.integration.monitoring import (
     query,
 )
 from tests.integration.processes import (
+    beat_process,
     database_url,
     eventually,
     fake_platform_process,
     process,
     web_process,
+    worker_process,
 )
 from threadsagent.embedded import free_port
 from threadsagent.metrics.processes import memory_limit
-from threadsagent.run.processes import QUIET_WORKER
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -76,18 +77,15 @@ class Watched:
 
     def worker(self) -> Any:
         """A Celery worker for all queues, with metrics of its own."""
-        queues = ("-Q", "analyze,default,send,poll", "-c", "1")
-        return self._celery("worker", "worker", *queues, *QUIET_WORKER)
+        return worker_process(self.folder / "worker.log", **self._measured("worker"))
 
     def beat(self) -> Any:
         """The scheduler, with metrics of its own."""
-        return self._celery("beat", "beat", "--schedule", str(self.folder / "schedule"))
+        return beat_process(self.folder, **self._measured("beat"))
 
-    def _celery(self, name: str, *arguments: str) -> Any:
-        env = self.env | metrics_folder(self.folder, name)
-        env |= {"METRICS_PORT": str(self.ports[name])}
-        log = self.folder / f"{name}.log"
-        return process(log, "celery", "-A", "threadsagent", *arguments, **env)
+    def _measured(self, name: str) -> dict[str, str]:
+        port = {"METRICS_PORT": str(self.ports[name])}
+        return self.env | metrics_folder(self.folder, name) | port
 
     def process(self, post: str, *texts: str) -> dict[str, Any]:
         """Comments come in over the API; those of a post have ids that are always the same."""

@@ -23,16 +23,16 @@ from intents.models import IntentResult, Review
 from tests.factories import AccountFactory, CampaignFactory, MonitorFactory, UserFactory
 from tests.integration.processes import (
     answers,
+    beat_process,
     database_url,
     eventually,
     fake_platform_process,
-    process,
     web_process,
+    worker_process,
 )
 from tests.metric_names import declared
 from threadsagent.embedded import free_port
 from threadsagent.metrics.queries import OPERATIONS
-from threadsagent.run.processes import QUIET_WORKER
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -121,19 +121,14 @@ def system(tmp_path, rabbitmq_url, transactional_db) -> Iterator[System]:
         folders = {name: tmp_path / f"metrics-{name}" for name in ("web", "worker", "beat")}
         ports = {name: str(free_port()) for name in ("worker", "beat")}
 
-        def begin(name: str, *arguments: str) -> int:
-            variables = env | {
-                "METRICS_PORT": ports[name],
-                "PROMETHEUS_MULTIPROC_DIR": str(folders[name]),
-            }
-            command = ("celery", "-A", "threadsagent", name, *arguments)
-            return start(process(tmp_path / f"{name}.log", *command, **variables)).pid
+        def of(name: str) -> dict[str, str]:
+            folder = str(folders[name])
+            return env | {"METRICS_PORT": ports[name], "PROMETHEUS_MULTIPROC_DIR": folder}
 
-        queues = ("-Q", "analyze,default,send,poll", "-c", "3", "--max-tasks-per-child", "50")
-        pids = {
-            "worker": begin("worker", *queues, *QUIET_WORKER),
-            "beat": begin("beat", "--schedule", str(tmp_path / "schedule")),
-        }
+        recycled = ("--max-tasks-per-child", "50")
+        worker = worker_process(tmp_path / "worker.log", *recycled, children="3", **of("worker"))
+        beat = beat_process(tmp_path, **of("beat"))
+        pids = {"worker": start(worker).pid, "beat": start(beat).pid}
         scraped = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         scraped["web"] = start(
             web_process(
@@ -392,7 +387,6 @@ def test_a_worker_that_waits_for_its_broker_is_alive(tmp_path):
         "CELERY_BROKER_URL": "redis://127.0.0.1:9/1",  # nobody answers there
     }
     log = tmp_path / "worker.log"
-    worker = ("celery", "-A", "threadsagent", "worker", "-Q", "send", "-c", "1", *QUIET_WORKER)
-    with process(log, *worker, **env):
+    with worker_process(log, queues="send", **env):
         eventually(lambda: "Trying again" in log.read_text(), "it misses its broker", log=log)
         assert answers(f"http://127.0.0.1:{port}/health/live")

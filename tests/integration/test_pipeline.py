@@ -21,13 +21,13 @@ from dmtrigger.models import DirectMessage
 from intents.models import Review
 from tests.factories import CampaignFactory, CommentFactory, UserFactory
 from tests.integration.processes import (
+    beat_process,
     database_url,
     eventually,
     fake_platform_process,
-    process,
     web_process,
+    worker_process,
 )
-from threadsagent.run.processes import QUIET_WORKER
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -54,12 +54,7 @@ class System:
 
     def worker(self, name: str) -> Any:
         """A Celery worker for all queues."""
-        return process(
-            self.logs / f"{name}.log",
-            *("celery", "-A", "threadsagent", "worker", "-Q", "analyze,default,send,poll"),
-            *("-c", "1", "-n", f"{name}@%h", *QUIET_WORKER),
-            **self.env,
-        )
+        return worker_process(self.logs / f"{name}.log", "-n", f"{name}@%h", **self.env)
 
 
 @pytest.fixture
@@ -85,12 +80,8 @@ def system(tmp_path, rabbitmq_url, transactional_db) -> Iterator[System]:
 
 
 def beat(system: System) -> Any:
-    schedule = str(system.logs / "schedule")
-    return process(
-        system.logs / "beat.log",
-        *("celery", "-A", "threadsagent", "beat", "--schedule", schedule),
-        **system.env | {"SWEEP_SECONDS": "1", "POLL_SECONDS": "600"},
-    )
+    env = system.env | {"SWEEP_SECONDS": "1", "POLL_SECONDS": "600"}
+    return beat_process(system.logs, **env)
 
 
 def test_a_comment_becomes_a_reviewed_intent_and_one_message(system):

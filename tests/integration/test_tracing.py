@@ -17,10 +17,9 @@ from tests.integration.processes import (
     database_url,
     eventually,
     fake_platform_process,
-    process,
     web_process,
+    worker_process,
 )
-from threadsagent.run.processes import QUIET_WORKER
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 TEXT = "Where can I buy this? How much is shipping?"
@@ -72,12 +71,7 @@ def test_a_call_is_followed_to_the_platform(tmp_path, collector, rabbitmq_url):
             "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
             "OTEL_BSP_SCHEDULE_DELAY": "200",
         }
-        worker = process(
-            tmp_path / "worker.log",
-            *("celery", "-A", "threadsagent", "worker", "-Q", "analyze,default,send,poll"),
-            *("-c", "1", "-n", "traced@%h", *QUIET_WORKER),
-            **env,
-        )
+        worker = worker_process(tmp_path / "worker.log", **env)
         with web_process(tmp_path, **env) as web, worker:
             comment = {"text": TEXT, "author": "ada"}
             httpx.post(f"{platform}/posts/p1/comments", json=comment).raise_for_status()

@@ -6,8 +6,7 @@ from django.db import connection
 from dmtrigger.models import DirectMessage
 from dmtrigger.tasks import deliver_direct_messages
 from tests.factories import DirectMessageFactory
-from tests.integration.processes import database_url, eventually, process
-from threadsagent.run.processes import QUIET_WORKER
+from tests.integration.processes import database_url, eventually, worker_process
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -37,8 +36,7 @@ def attempted(log) -> None:
 
 def test_a_worker_keeps_its_connection_and_replaces_a_broken_one(tmp_path):
     log = tmp_path / "worker.log"
-    worker = ("celery", "-A", "threadsagent", "worker", "-Q", "send", "-c", "1", *QUIET_WORKER)
-    with process(log, *worker, DATABASE_URL=database_url()):
+    with worker_process(log, queues="send", DATABASE_URL=database_url()):
         attempted(log)
         first = others()
         assert len(first) == 1
