@@ -23,22 +23,19 @@ colleagues may sign in from one address at nine o'clock."""
 
 def take_attempt(username: str) -> None:
     """Take one of a user name's attempts. Raises ValidationError when there is none."""
-    bucket = throttling.take("login", username, ATTEMPTS)
-    if bucket is not None and not bucket.passed:
-        raise ValidationError(
-            "Too many attempts to sign in with this user name. "
-            f"Try again in {bucket.wait} s; trying earlier does not make it longer."
-        )
+    _take("login", username, ATTEMPTS, "with this user name")
 
 
 def _take_attempt_from(request: HttpRequest) -> None:
-    address = throttling.client_address(request)
-    if address is None:
-        return
-    bucket = throttling.take("login_address", address, ATTEMPTS_FROM_ADDRESS)
+    if address := throttling.client_address(request):
+        _take("login_address", address, ATTEMPTS_FROM_ADDRESS, "from where you are")
+
+
+def _take(limit: str, whose: str, rate: throttled.Quota, which: str) -> None:
+    bucket = throttling.take(limit, whose, rate)
     if bucket is not None and not bucket.passed:
         raise ValidationError(
-            "Too many attempts to sign in from where you are. "
+            f"Too many attempts to sign in {which}. "
             f"Try again in {bucket.wait} s; trying earlier does not make it longer."
         )
 

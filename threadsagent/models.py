@@ -44,7 +44,38 @@ class User(AbstractUser):
         return super().has_perm(perm, obj) and self.scope.covers(perm)
 
 
-class Authenticator(ThrottlingMixin, Device, models.Model):  # type: ignore[misc]  # noqa: DJ008 - the library has no types, and a __str__
+class CodeDevice(ThrottlingMixin, Device, models.Model):  # type: ignore[misc]  # the library has no types
+    """What a code comes from, each taken once, with longer and longer waits after wrong ones."""
+
+    objects: ClassVar[models.Manager[Any]] = models.Manager()
+
+    class Meta:
+        abstract = True
+        default_permissions = ()  # each user has their own, and nobody another's
+
+    def use(self, token: str) -> bool:
+        """Whether it is a code, which is used up then; the caller stores that."""
+        raise NotImplementedError
+
+    def verify_token(self, token: str) -> bool:
+        """Take a code, once. On a locked row: two at the same moment would both be taken."""
+        allowed, _why = self.verify_is_allowed()
+        if not allowed:
+            return False
+        right = self.use(token)
+        if right:
+            self.throttle_reset(commit=False)
+            self.save()
+        else:
+            self.throttle_increment()
+        return right
+
+    def get_throttle_factor(self) -> int:
+        """Seconds after the first wrong code; twice as many after each further one."""
+        return 1
+
+
+class Authenticator(CodeDevice):  # noqa: DJ008 - the library has a __str__
     """An app that shows another code each half minute (RFC 6238). By `threadsagent.two_factor`.
 
     It is not django-otp's own, which stores its secret as it is; this one is encrypted.
@@ -58,33 +89,20 @@ class Authenticator(ThrottlingMixin, Device, models.Model):  # type: ignore[misc
 
     objects: ClassVar[models.Manager["Authenticator"]] = models.Manager()
 
-    class Meta:
-        default_permissions = ()  # each user has their own, and nobody another's
+    class Meta(CodeDevice.Meta):
         constraints = [models.UniqueConstraint(fields=["user"], name="one_authenticator_a_user")]
 
-    def verify_token(self, token: str) -> bool:
-        """Take a code, once. On a locked row: two at the same moment would both be taken."""
-        allowed, _why = self.verify_is_allowed()
-        if not allowed:
-            return False
+    def use(self, token: str) -> bool:
         totp = TOTP(b32decode(self.secret))
         totp.time = time.time()
         is_code = len(token) == totp.digits and token.isdecimal()
         right = is_code and totp.verify(int(token), tolerance=1, min_t=self.last_t + 1)
         if right:
             self.last_t = totp.t()
-            self.throttle_reset(commit=False)
-            self.save()
-        else:
-            self.throttle_increment()
-        return right
-
-    def get_throttle_factor(self) -> int:
-        """Seconds after the first wrong code; twice as many after each further one."""
-        return 1
+        return bool(right)
 
 
-class RecoveryCodes(ThrottlingMixin, Device, models.Model):  # type: ignore[misc]  # noqa: DJ008
+class RecoveryCodes(CodeDevice):  # noqa: DJ008 - the library has a __str__
     """What lets a user in without the app, each code once. By `threadsagent.two_factor`.
 
     It is not django-otp's own, which stores the codes as they are. Of these there are hashes, and
@@ -95,8 +113,7 @@ class RecoveryCodes(ThrottlingMixin, Device, models.Model):  # type: ignore[misc
 
     objects: ClassVar[models.Manager["RecoveryCodes"]] = models.Manager()
 
-    class Meta:
-        default_permissions = ()  # each user has their own, and nobody another's
+    class Meta(CodeDevice.Meta):
         constraints = [models.UniqueConstraint(fields=["user"], name="recovery_codes_once_a_user")]
 
     @staticmethod
@@ -104,24 +121,12 @@ class RecoveryCodes(ThrottlingMixin, Device, models.Model):  # type: ignore[misc
         """What is stored of a code."""
         return sha256(code.encode()).hexdigest()
 
-    def verify_token(self, token: str) -> bool:
-        """Take a code, once. On a locked row."""
-        allowed, _why = self.verify_is_allowed()
-        if not allowed:
-            return False
+    def use(self, token: str) -> bool:
         digest = self.hash_of(token)
         right = digest in self.hashes
         if right:
             self.hashes.remove(digest)
-            self.throttle_reset(commit=False)
-            self.save()
-        else:
-            self.throttle_increment()
         return right
-
-    def get_throttle_factor(self) -> int:
-        """As the authenticator's."""
-        return 1
 
 
 class TokenLimits(models.Model):
