@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from vaderSentiment.vaderSentiment import (  # type: ignore[import-untyped]
+from vaderSentiment.vaderSentiment import (  # type: ignore[import-untyped]  # it has no types
     SentimentIntensityAnalyzer,
 )
 

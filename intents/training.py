@@ -144,7 +144,7 @@ def train(
     settings = settings or Settings()
     _check(examples)
     torch.manual_seed(SEED)
-    chance = random.Random(SEED)  # noqa: S311
+    chance = random.Random(SEED)  # noqa: S311 - not for secrets
     seen, unseen = train_test_split(
         list(examples),
         test_size=max(math.ceil(settings.validation_share * len(examples)), len(LABELS)),

@@ -76,6 +76,6 @@ def _sentence(counts: Counter[str]) -> str:
 
 def _day(value: str) -> datetime:
     try:
-        return timezone.make_aware(datetime.strptime(value, "%Y-%m-%d"))  # noqa: DTZ007
+        return timezone.make_aware(datetime.strptime(value, "%Y-%m-%d"))  # noqa: DTZ007 - made aware
     except ValueError as error:
         raise ArgumentTypeError(f"{value!r} is no day; write it as 2026-01-31") from error
