@@ -28,7 +28,7 @@ def place(field: str, since: datetime, step: timedelta) -> Expression:
 def over_time(since: datetime, step: timedelta, stretches: int, scope: Scope = EVERY) -> list[int]:
     """How many comments came in during each of the stretches of time that follow each other."""
     seconds = step // timedelta(seconds=1)
-    name = f"comments:{scope.label}:{seconds}" if scope.label else f"comments:{seconds}"
+    name = f"comments:{scope.label}:{seconds}"
     keys = [f"{name}:{id_at(since + n * step)}" for n in range(stretches)]
     known = cache.get_many(keys)
     first = next((n for n, key in enumerate(keys) if key not in known), stretches)

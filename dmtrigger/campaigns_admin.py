@@ -249,10 +249,8 @@ class CampaignAdmin(Audited):
 
     def dry_run_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What the campaign would have sent; shows comments, so it needs the right to see them."""
-        campaign, scope = (
-            get_object_or_404(self.get_queryset(request), pk=pk),
-            scope_of(request.user),
-        )
+        campaign = get_object_or_404(self.get_queryset(request), pk=pk)
+        scope = scope_of(request.user)
         may_look = self.has_view_or_change_permission(request, campaign)
         if not may_look or not request.user.has_perm("intents.view_review"):
             raise PermissionDenied

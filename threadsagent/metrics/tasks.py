@@ -8,9 +8,9 @@ from celery import Task, current_app
 from celery.signals import task_failure, task_postrun, task_prerun, task_retry, task_success
 from prometheus_client import Counter, Histogram
 
+from comments.gauges import APPS
 from comments.metrics import WAKE_UPS
 
-APPS = ("comments", "intents", "dmtrigger")
 WOKEN = ("sent", "failed", "skipped")
 OUTCOMES = ("success", "failure", "retry")
 TOTAL = Counter("celery_tasks_total", "Tasks that ended, by how", ["task", "outcome"])
